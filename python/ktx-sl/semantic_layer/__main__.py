@@ -1,0 +1,5 @@
+"""`python -m semantic_layer`."""
+
+from .cli import main
+
+raise SystemExit(main())
