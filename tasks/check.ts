@@ -46,10 +46,11 @@ export async function counted(
 }
 
 /** After all: fail when anything did, naming it; the tally is the last line of the process. */
-export function settle(tally: Tally): void {
-  process.once('exit', () => console.log(tallyLine(tally)));
+export function settle(tally: Tally, atExit = (say: () => void) => void process.once('exit', say)): void {
+  atExit(() => console.log(tallyLine(tally)));
   if (tally.failed > 0) {
-    throw new BuildError('check', `failed: ${tally.failures.join(', ')}`, 'The lines above say what and where.');
+    // a log of this length is read from its end
+    throw new BuildError('check', ['failed:', ...tally.failures].join('\n  '), 'The lines above say what and where.');
   }
   if (tally.passed === 0) throw new BuildError('check', 'no check ran', 'This is a defect of the graph.');
 }
@@ -95,10 +96,15 @@ async function suite(
   read: (line: string) => Partial<Counts> | undefined,
 ): Promise<void> {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const names: string[] = [];
   const log: Log = {
     ...context.log,
     child(task, lines) {
-      for (const line of lines) Object.assign(counts, read(line.replaceAll(ANSI, '')));
+      for (const line of lines.map((one) => one.replaceAll(ANSI, ''))) {
+        Object.assign(counts, read(line));
+        const name = failedTest(line);
+        if (name) names.push(name);
+      }
       return context.log.child(task, lines);
     },
   };
@@ -109,13 +115,18 @@ async function suite(
   });
   // a runner that ended badly without a failed test, or that ran none, failed as a whole
   if (counts.failed === 0 && (ended || counts.passed === 0)) counts.failed = 1;
-  if (counts.failed > 0) tally.failures.push(plan.task);
+  if (counts.failed > 0) tally.failures.push(...(names.length > 0 ? names : [plan.task]));
   tally.passed += counts.passed;
   tally.failed += counts.failed;
   tally.skipped += counts.skipped;
 }
 
 const ANSI = /\u001b\[[0-9;]*m/g;
+
+/** The failed test that a line names: `FAILED path::name - why` of pytest, `✘ [fail]: title` of ava. */
+export function failedTest(line: string): string | undefined {
+  return /^\s*(?:FAILED|ERROR|✘ \[fail\]:) (\S.*)$/.exec(line)?.[1];
+}
 
 /** The closing line of pytest: `3 failed, 10 passed, 1 skipped, 2 errors in 4.10s`. */
 export function readPytest(line: string): Partial<Counts> | undefined {
