@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ktx_daemon.errors import DaemonError, LimitExceeded
-from ktx_daemon.sql_analysis import AnalyzeBatchRequest, BatchResult, analyze_batch_response
+from ktx_daemon.sql_analysis import AnalyzeBatchRequest, BatchResult, _batch, analyze_batch_response
 
 
 def analyze(sql: str, dialect: str = "postgres", catalog: list[dict[str, Any]] | None = None) -> BatchResult:
@@ -123,7 +123,6 @@ def test_catalog_spelling_wins_where_names_ignore_case() -> None:
         "vacuum",
         "select " + "(" * 300 + "1" + ")" * 300,
         "select '" + "a" * 1024 * 1024 + "'",
-        "select 1" + " + 1" * 200_000,
     ],
     ids=lambda sql: sql[:20],
 )
@@ -132,6 +131,13 @@ def test_failing_item_has_empty_lists_and_a_clean_error(sql: str) -> None:
     assert (result.tables_touched, result.columns_by_clause) == ([], {})
     assert result.error
     assert "\x1b" not in result.error
+
+
+def test_item_out_of_time_is_its_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_batch, "SQL_ITEM_SECONDS", 0.01)
+    result = analyze("select 1" + " + 1" * 50_000)
+    assert (result.tables_touched, result.columns_by_clause) == ([], {})
+    assert result.error == "SQL took longer than 0.01 s to analyze; send a shorter statement"
 
 
 def test_one_bad_item_of_a_thousand_spoils_only_itself() -> None:

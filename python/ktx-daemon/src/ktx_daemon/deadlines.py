@@ -19,8 +19,11 @@ _RECURSION_LIMIT = 50_000
 _STACK_BYTES = (512 * 1024 * 1024, 64 * 1024 * 1024, 0)
 
 
-class OutOfTime(Exception):
-    """Raised inside a `time_limit` block whose time is over."""
+class OutOfTime(BaseException):
+    """Raised inside a `time_limit` block whose time is over.
+
+    No `Exception`: the tokenizer and others turn any of those into an error of their own.
+    """
 
 
 @contextmanager
