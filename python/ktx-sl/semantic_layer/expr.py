@@ -10,7 +10,7 @@ reach the tree.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
@@ -36,6 +36,7 @@ _WORD = re.compile(r"[^\W\d]\w*\Z")
 _OWN = {name: token for token, name in OWN_FUNCTIONS.items()}
 _KEPT = "__ktx_kept_"
 _EXACT = "ktx_exact"
+_OUTER = "ktx_outer"
 _NOT_NAMES = {TokenType.VAR, TokenType.IDENTIFIER, TokenType.STAR, TokenType.NUMBER, TokenType.STRING}
 
 
@@ -261,16 +262,65 @@ def column_parts(node: exp.Expr) -> list[exp.Identifier]:
 
 
 def columns(tree: exp.Expr) -> Iterator[exp.Expr]:
-    """Every outermost column reference, struct chains whole, outside subqueries."""
+    """Every outermost column reference, struct chains whole; of subqueries only their `outer_columns`."""
     stack: list[exp.Expr] = [tree]
     while stack:
         node = stack.pop()
         if isinstance(node, exp.Query):
+            yield from (column for column, _ in outer_columns(node))
             continue
         if isinstance(node, exp.Column) or (isinstance(node, exp.Dot) and column_parts(node)):
             yield node
             continue
         stack.extend(reversed(list(node.iter_expressions())))
+
+
+def correlate(query: exp.Expr, meaning: Callable[[Sequence[exp.Identifier]], exp.Expr | None]) -> exp.Expr:
+    """Swap, in place, the columns of a subquery that belong to the row around it for what they mean there.
+
+    Such a column is qualified, and no FROM between it and the outside bears its qualifier. Where `meaning` returns
+    None it stays as written. The swapped ones are the subquery's `outer_columns`.
+    """
+    for column in [c for c in query.find_all(exp.Column) if c.table]:
+        whole: exp.Expr = column
+        while isinstance(whole.parent, exp.Dot) and whole.arg_key == "this":
+            whole = whole.parent
+        parts = column_parts(whole)
+        if not _ranges(column, query).isdisjoint(part.name for part in parts[:-1]):
+            continue
+        outer = meaning(parts)
+        if outer is not None:
+            outer.meta[_OUTER] = True
+            whole.replace(outer)
+    return query
+
+
+def outer_columns(query: exp.Expr) -> list[tuple[exp.Expr, set[str]]]:
+    """The columns that `correlate` swapped, each with the names of tables that would hide its qualifier."""
+    return [(node, _ranges(node, query)) for node in query.walk() if _OUTER in node.meta]
+
+
+def _ranges(node: exp.Expr, top: exp.Expr) -> set[str]:
+    """The names of all FROM clauses that `node` stands under, up to `top`."""
+    names: set[str] = set()
+    while node is not top:
+        assert node.parent is not None
+        node = node.parent
+        if isinstance(node, exp.Select):
+            for clause in (node.args.get("from_"), *node.args.get("joins", ()), *node.args.get("laterals", ())):
+                if clause is not None:
+                    names.update(table.alias_or_name for table in _tables(clause))
+    return names
+
+
+def _tables(clause: exp.Expr) -> Iterator[exp.Expr]:
+    """What a FROM, JOIN or LATERAL brings under a name, joins in brackets included."""
+    if isinstance(clause, exp.From | exp.Join | exp.Paren):
+        yield from _tables(clause.this)
+    else:
+        yield clause
+    for join in clause.args.get("joins") or ():
+        yield from _tables(join)
 
 
 def replace(tree: exp.Expr, swap: Callable[[exp.Expr], exp.Expr | None]) -> exp.Expr:

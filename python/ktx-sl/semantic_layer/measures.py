@@ -22,6 +22,7 @@ from .expr import (
     divides_exactly,
     division,
     is_boolean,
+    outer_columns,
     paren,
     parse_model,
     readable,
@@ -185,10 +186,12 @@ class Measures:
             )
 
         def swap(found: exp.Expr) -> exp.Expr | None:
+            if isinstance(found, exp.Query):
+                return self.names.model_subquery(found, node, where)
             parts = column_parts(found)
             return self.names.model_column(parts, node, where)[0] if parts else None
 
-        resolved = replace(tree, lambda n: n if isinstance(n, exp.Query) else swap(n))
+        resolved = replace(tree, swap)
         self.check_boolean(resolved, text)
         return resolved
 
@@ -241,6 +244,8 @@ class Measures:
 
         def inline(node: exp.Expr) -> exp.Expr | None:
             if isinstance(node, exp.Query):
+                for column, _ in outer_columns(self._subquery(node, scope)):
+                    raise self._not_a_measure(column_parts(column), scope, bool(leaves))
                 return node
             parts = column_parts(node)
             if not parts:
@@ -359,7 +364,7 @@ class Measures:
         def swap(node: exp.Expr) -> exp.Expr | None:
             nonlocal bare
             if isinstance(node, exp.Query):
-                return node
+                return self._subquery(node, scope)
             parts = column_parts(node)
             if not parts:
                 return None
@@ -387,6 +392,10 @@ class Measures:
         if bare and scope.home:
             used.add(scope.home)
         return self._make(self._owner(used, scope), call, guards)
+
+    def _subquery(self, query: exp.Expr, scope: Scope) -> exp.Expr:
+        # only the model's text holds any, and that has a home
+        return self.names.model_subquery(query, self.graph.nodes[scope.home], scope.where) if scope.home else query
 
     def _owner(self, used: set[str], scope: Scope) -> str:
         if not used:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from .errors import Candidate, InvalidModel, InvalidQuery, nearest
-from .expr import field_parts
+from .expr import correlate, field_parts
 from .graph import Graph, Node
 from .joins import logical
 from .models import SourceColumn
@@ -191,6 +191,15 @@ class Names:
                 candidates=[Candidate(f"{hit}.{name}", "the same name, qualified") for hit in hits],
             )
         return logical(hits[0], [parts[0]]), True
+
+    def model_subquery(self, query: exp.Expr, home: Node, where: str) -> exp.Expr:
+        """`query` of text declared at `home`, its columns of the rows around it made logical."""
+
+        def meaning(parts: Sequence[exp.Identifier]) -> exp.Expr | None:
+            known = parts[0].name == home.source.name or parts[0].name in self.graph.nodes
+            return self.model_column(parts, home, where)[0] if known else None
+
+        return correlate(query, meaning)
 
     def _model_unknown(self, node: Node, column: str, where: str) -> InvalidModel:
         return InvalidModel(

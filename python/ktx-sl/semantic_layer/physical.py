@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from .dialects import Dialect
 from .errors import InvalidModel, SemanticLayerError, Unsupported
-from .expr import column_parts, columns, conjunction, parse_model, replaced
+from .expr import column_parts, columns, conjunction, correlate, outer_columns, parse_model, replaced
 from .graph import Graph, Node
 from .measures import Leaf
 from .models import SourceDefinition
@@ -79,6 +79,10 @@ class Columns:
 
         def swap(node: exp.Expr) -> exp.Expr | None:
             if isinstance(node, exp.Query):
+                for column, hiding in outer_columns(node):
+                    parts = column_parts(column)
+                    _reaches_out(view.aliases[parts[0].name], ".".join(part.name for part in parts), hiding)
+                    column.replace(self._column(parts, view))
                 return node
             parts = column_parts(node)
             return self._column(parts, view) if parts else None
@@ -154,10 +158,15 @@ class Columns:
 
         def swap(found: exp.Expr) -> exp.Expr | None:
             if isinstance(found, exp.Query):
+                for column, hiding in outer_columns(found):
+                    parts = column_parts(column)
+                    _reaches_out(alias, ".".join((node.source.name, *(part.name for part in parts))), hiding)
+                    column.replace(read(parts))
                 return found
             parts = column_parts(found)
-            if not parts:
-                return None
+            return read(parts) if parts else None
+
+        def read(parts: Sequence[exp.Identifier]) -> exp.Expr:
             inner = self._read(node, parts[0], alias, deeper)
             inner = inner if isinstance(inner, exp.Column) else exp.Paren(this=inner)
             for part in parts[1:]:
@@ -181,10 +190,11 @@ class Columns:
 
         def swap(part: exp.Expr) -> exp.Expr | None:
             if isinstance(part, exp.Query):
-                return part
+                return correlate(part, lambda parts: own(parts) if parts[0].name == node.source.name else None)
             parts = column_parts(part)
-            if not parts:
-                return None
+            return own(parts) if parts else None
+
+        def own(parts: Sequence[exp.Identifier]) -> exp.Expr:
             if len(parts) > 1 and parts[0].name in (node.source.name, node.name):
                 parts = parts[1:]
             if parts[0].name not in node.columns:
@@ -202,6 +212,16 @@ class Columns:
         tree = replaced(tree, swap)
         self._computed[key] = tree
         return tree
+
+
+def _reaches_out(alias: str, written: str, hiding: set[str]) -> None:
+    """Refuse a subquery whose own table bears the name that the row around it has in this statement."""
+    if alias in hiding:
+        raise InvalidModel(
+            "invalid_model",
+            f"a subquery of the model uses {written!r} of the row around it, but reads a table under the name {alias!r}, "
+            "which hides it here; give that table another alias",
+        )
 
 
 def _strict(tree: exp.Expr) -> bool:
