@@ -240,15 +240,34 @@ def validate_overlay(name: str, overlay: Mapping[str, Any], columns: Iterable[st
         for key in overlay
         if key not in _OVERLAY_KEYS and key not in ("table", "sql", "description")
     ]
-    for key in ("columns", "column_overrides", "measures", "segments", "joins", "exclude_columns", "disable_joins"):
-        if not isinstance(overlay.get(key) or [], list):
-            problems.append(f"{key!r} must be a list")
+    try:
+        _OverlayShape.model_validate(overlay)
+    except ValidationError as error:
+        problems.append(explain(error))
     if not problems:
         problems += _added_column_problems(_entries(overlay, "columns"), known)
         excluded = set(overlay.get("exclude_columns") or [])
         problems += _override_problems(_entries(overlay, "column_overrides"), known, excluded)
     if problems:
         raise InvalidModel("invalid_model", f"Invalid overlay {name!r}: {'; '.join(problems)}", name)
+
+
+class _Named(BaseModel):
+    name: str = Field(min_length=1)
+    descriptions: dict[str, str | None] | None = None
+
+
+class _OverlayShape(BaseModel):
+    """What the rules about overlays take for granted; the entries themselves are judged in the composed source."""
+
+    descriptions: dict[str, str | None] | None = None
+    exclude_columns: list[str] | None = None
+    column_overrides: list[_Named] | None = None
+    columns: list[_Named] | None = None
+    measures: list[Any] | None = None
+    segments: list[Any] | None = None
+    joins: list[Any] | None = None
+    disable_joins: list[str] | None = None
 
 
 def _entries(overlay: Mapping[str, Any], key: str) -> list[Any]:
@@ -258,9 +277,6 @@ def _entries(overlay: Mapping[str, Any], key: str) -> list[Any]:
 def _added_column_problems(columns: Sequence[Any], known: set[str] | None) -> list[str]:
     problems = []
     for column in columns:
-        if not isinstance(column, dict) or not column.get("name"):
-            problems.append("an entry of 'columns' has no name")
-            continue
         name = column["name"]
         if known is not None and name in known:
             problems.append(f"column {name!r} is a scanned column; move it to 'column_overrides:'")
@@ -276,9 +292,6 @@ def _added_column_problems(columns: Sequence[Any], known: set[str] | None) -> li
 def _override_problems(overrides: Sequence[Any], known: set[str] | None, excluded: set[str]) -> list[str]:
     problems = []
     for override in overrides:
-        if not isinstance(override, dict) or not override.get("name"):
-            problems.append("an entry of 'column_overrides' has no name")
-            continue
         name = override["name"]
         problems += [
             f"Column override {name!r} must not set {key!r}; {hint}"

@@ -20,7 +20,7 @@ from .expr import column_parts, columns, parse_model
 from .graph import Graph, Node, nodes_of
 from .joins import parse_condition
 from .measures import Measures
-from .models import JoinDeclaration, SourceDefinition, ValidationReport
+from .models import JoinDeclaration, SourceColumn, SourceDefinition, ValidationReport
 from .names import Names
 from .safety import is_aggregate
 from .sql_table_extractor import extract_projected_columns, extract_table_refs, ref_matches_source_table
@@ -131,11 +131,20 @@ def _join_columns(model: _Model) -> Iterator[str]:
                         f"source {source.name!r}: join to {join.alias or join.to!r} uses {owner.name}.{name}, which is not "
                         f"in the columns list of {owner.name!r}; list it or correct the join"
                     )
-                elif name in listed and listed[name].expr:
+                elif name in listed and listed[name].expr and not _own_name(listed[name], model):
                     yield (
                         f"source {source.name!r}: join to {join.alias or join.to!r} uses the computed column "
                         f"{owner.name}.{name}; joins need physical columns, not in the columns list as an expression"
                     )
+
+
+def _own_name(column: SourceColumn, model: _Model) -> bool:
+    """Whether the expression of a column is nothing but the physical column of that name, quoted as it must be."""
+    try:
+        tree = parse_model(column.expr or "", model.dialect, (column.name,))
+    except SemanticLayerError:
+        return False
+    return isinstance(tree, exp.Column) and [part.name for part in column_parts(tree)] == [column.name]
 
 
 def _display_joins(model: _Model) -> Iterator[str]:

@@ -167,7 +167,12 @@ joins:
         ("column_overrides: [{name: nam}]\n", ["Column override 'nam'", "Available: id, joined"]),
         ("exclude_columns: [name]\ncolumn_overrides: [{name: name}]\n", ["conflict with exclude_columns"]),
         ("colums: []\n", ["unknown key 'colums'"]),
-        ("measures: {name: n}\n", ["'measures' must be a list"]),
+        ("measures: {name: n}\n", ["measures: Input should be a valid list"]),
+        ("columns: [{name: [x], expr: id, type: number}]\n", ["columns.0.name"]),
+        ("column_overrides: [{name: {a: 1}}]\n", ["column_overrides.0.name"]),
+        ("column_overrides: [{name: name, descriptions: 1}]\n", ["column_overrides.0.descriptions"]),
+        ("descriptions: {user: [a]}\n", ["descriptions.user"]),
+        ("exclude_columns: [{a: 1}]\n", ["exclude_columns.0"]),
         ("measures: [{name: n}]\n", ["measures.0.expr"]),
         ("joins: [{to: regions}]\n", ["on"]),
         (
