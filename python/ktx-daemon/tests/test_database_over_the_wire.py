@@ -89,3 +89,45 @@ def test_only_allowed_hosts_are_connected_to(serve: Serve, postgres_server: Post
             listening.accept()
     here = serve("--allow-database-host", "127.0.0.0/8", "--allow-database-host", "localhost", token=TOKEN)
     assert here.post("/database/introspect", body(postgres_server.url)).status == 200
+
+
+def test_tables_in_mixed_case_are_introspected_drafted_and_queried(
+    daemon: Daemon, postgres_server: PostgresServer
+) -> None:
+    with postgres_server.database() as name, postgres_server.connect(name) as connection:
+        connection.execute('create table "Customers" ("CustomerID" int primary key, "Full Name" text, "order" int)')
+        connection.execute(
+            'create table "Orders" ("OrderID" int primary key, "CustomerID" int references "Customers", "Net" int)'
+        )
+        connection.execute("""insert into "Customers" values (1, 'Ada', 1), (2, 'Ben', 2)""")
+        connection.execute('insert into "Orders" values (10, 1, 5), (11, 1, 7), (12, 2, 9)')
+        tables = daemon.post("/database/introspect", body(postgres_server.url_of(name))).json["tables"]
+        links = [
+            {
+                "from_table": table["name"],
+                "from_column": key["from_column"],
+                "to_table": key["to_table"],
+                "to_column": key["to_column"],
+                "relationship_type": "many_to_one",
+            }
+            for table in tables
+            for key in table["foreign_keys"]
+        ]
+        drafted = daemon.post("/semantic-layer/generate-sources", {"tables": tables, "links": links}).json
+        assert "warnings" not in drafted
+        sources = drafted["sources"]
+        assert daemon.post("/semantic-layer/validate", {"sources": sources}).json["errors"] == []
+        answers = {}
+        for dimension in ("Customers.Full Name", "Customers.order", "Orders.CustomerID"):
+            query = {"measures": ["Orders.total_Net", "Customers.record_count"], "dimensions": [dimension]}
+            query |= {"include_empty": False, "order_by": [{"field": dimension}]}
+            if dimension.startswith("Orders"):
+                del query["measures"][1]
+            answer = daemon.post("/semantic-layer/query", {"sources": sources, "query": query})
+            assert answer.status == 200, answer.json
+            answers[dimension] = connection.execute(answer.json["sql"]).fetchall()
+    assert answers == {
+        "Customers.Full Name": [("Ada", 12, 1), ("Ben", 9, 1)],
+        "Customers.order": [(1, 12, 1), (2, 9, 1)],
+        "Orders.CustomerID": [(1, 12), (2, 9)],
+    }

@@ -10,7 +10,7 @@ from sqlglot.errors import SqlglotError
 
 from ktx_daemon._reserved_words import reserved_words
 
-__all__ = ["case_insensitive", "folded", "is_bare", "quoted_if_needed", "written"]
+__all__ = ["case_insensitive", "folded", "folds", "is_bare", "quoted_if_needed", "written"]
 
 _UPPER = (NormalizationStrategy.UPPERCASE, NormalizationStrategy.CASE_INSENSITIVE_UPPERCASE)
 _LOWER = (NormalizationStrategy.LOWERCASE, NormalizationStrategy.CASE_INSENSITIVE)
@@ -62,12 +62,15 @@ def _is_bare(name: str, dialect: str) -> bool:
     if not name.isascii() or not name.isidentifier() or name.upper() in reserved_words(dialect):
         return False
     reader = Dialect.get_or_raise(dialect)
-    if name.lower() in reader.generator_class.RESERVED_KEYWORDS:
-        return False
-    strategy = reader.normalization_strategy
-    if strategy in _FOLDING and name != (name.upper() if strategy in _UPPER else name.lower()):
+    if name.lower() in reader.generator_class.RESERVED_KEYWORDS or folds(name, dialect):
         return False
     return _reads_as_name(name, reader)
+
+
+def folds(name: str, dialect: str) -> bool:
+    """Whether the database takes `name`, written without quotes, for one in other case."""
+    strategy = Dialect.get_or_raise(dialect).normalization_strategy
+    return strategy in _FOLDING and name != (name.upper() if strategy in _UPPER else name.lower())
 
 
 def quoted_if_needed(name: str, dialect: str) -> str:

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field
 from ktx_daemon._column_types import column_type
 from ktx_daemon.dialects import resolve_dialect
 from ktx_daemon.errors import LimitExceeded
-from ktx_daemon.identifiers import quoted_if_needed
+from ktx_daemon.identifiers import folds, quoted_if_needed
 from ktx_daemon.limits import MAX_TABLES
 from ktx_daemon.models import Request, Response
 from ktx_daemon.redaction import clean
@@ -86,6 +86,7 @@ class SourceColumn(Response):
     role: Literal["default", "time"]
     visibility: Literal["public"]
     description: str | None = None
+    expr: str | None = None
 
 
 class SourceMeasure(Response):
@@ -155,7 +156,7 @@ class _Draft:
             name=self.name,
             table=".".join(self.sql(part) for part in _address(self.table)),
             grain=keys or [self.columns[0].name],
-            columns=[_column(column) for column in self.columns],
+            columns=[_column(column, self.dialect) for column in self.columns],
             joins=self.joins,
             measures=list(self._measures(keys)),
             segments=[],
@@ -184,13 +185,16 @@ class _Draft:
                 )
 
 
-def _column(column: TableColumn) -> SourceColumn:
+def _column(column: TableColumn, dialect: str) -> SourceColumn:
     kind = column_type(column.type)
     drafted = SourceColumn(
         name=column.name, type=kind, role="time" if kind == "time" else "default", visibility="public"
     )
     if column.comment:
         drafted.description = column.comment
+    if folds(column.name, dialect):
+        # a column's name is printed bare; its own name in quotes, as an expression, keeps them
+        drafted.expr = quoted_if_needed(column.name, dialect)
     return drafted
 
 
