@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 __all__ = ["OutOfTime", "deep_thread", "time_limit"]
 
+_AGAIN_SECONDS = 0.25
 _RECURSION_LIMIT = 50_000
 # Address space, touched only as deep as the recursion goes; the smaller ones for machines that refuse it.
 _STACK_BYTES = (512 * 1024 * 1024, 64 * 1024 * 1024, 0)
@@ -34,23 +35,24 @@ def time_limit(seconds: float) -> Iterator[None]:
     """
     target = threading.get_ident()
     lock = threading.Lock()
-    over = False
+    over = threading.Event()
 
     def interrupt() -> None:
-        with lock:
-            if not over:
-                _raise_in(target, OutOfTime)
+        wait = seconds
+        # again and again: what is raised inside a finaliser or a callback of the collector is lost
+        while not over.wait(wait):
+            with lock:
+                if not over.is_set():
+                    _raise_in(target, OutOfTime)
+            wait = _AGAIN_SECONDS
 
-    timer = threading.Timer(seconds, interrupt)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=interrupt, name="time limit", daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        over.set()
         with lock:
-            over = True
-            _raise_in(target, None)  # fired, but not yet delivered
+            _raise_in(target, None)  # raised, but not yet delivered
 
 
 def deep_thread(work: Callable[[], None], name: str) -> threading.Thread:
