@@ -99,6 +99,7 @@ export async function fillEnvironment(context, uv, python) {
     'sync',
     '--allow-empty-requirements',
     '--require-hashes',
+    '--compile-bytecode', // costs seconds once; every Python that the tests start would pay otherwise
     ...into,
     at.workspaceRequirements,
   );
