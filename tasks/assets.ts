@@ -9,7 +9,7 @@ import type { Context } from './context.ts';
 import { hashFile, hashPath, sha256 } from './digest.ts';
 import { CARRIER, RUNTIME } from './identity.ts';
 import { LOCK_FILES, lockedPython } from './locks.ts';
-import { type AssetManifest, assetManifest, type FileEntry } from './manifest.ts';
+import { type AssetManifest, assetManifest, type FileEntry, parseModelPin } from './manifest.ts';
 import { readPolicy } from './policy.ts';
 import { NOTICES, NPM_SBOM, npmSbom } from './sbom-npm.ts';
 import { staged } from './stage.ts';
@@ -26,6 +26,7 @@ export function assetsStep({ at }: Pick<Context, 'at'>): Step<AssetManifest> {
       const { id } = await context.revision();
       const { project } = await staged(context);
       const { pythonBelow } = await lockedPython(context);
+      const pin = await readFile(at.embeddingModel, 'utf8');
       const sources = {
         wheel: join(at.built.wheel, wheelFile),
         core: join(at.built.locks, LOCK_FILES.core),
@@ -37,6 +38,7 @@ export function assetsStep({ at }: Pick<Context, 'at'>): Step<AssetManifest> {
           'core lock': await hashFile(sources.core),
           'local-embeddings lock': await hashFile(sources['local-embeddings']),
           'source revision': id ?? 'none',
+          'embedding model': sha256(pin),
           'own code': await context.ownCode(),
         },
         run: async () => {
@@ -57,6 +59,7 @@ export function assetsStep({ at }: Pick<Context, 'at'>): Step<AssetManifest> {
               'local-embeddings': await entry(sources['local-embeddings'], LOCK_FILES['local-embeddings']),
             },
             sourceRevision: id,
+            model: parseModelPin(pin),
           });
           await writeFile(join(out, 'manifest.json'), prettyJson(manifest));
           return { output: out, result: manifest };

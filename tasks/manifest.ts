@@ -19,6 +19,13 @@ export interface FileEntry {
   readonly bytes: number;
 }
 
+/** The embedding model that local embeddings use: one revision, file by file. */
+export interface ModelPin {
+  readonly name: string;
+  readonly revision: string;
+  readonly files: readonly { readonly path: string; readonly sha256: string; readonly bytes: number }[];
+}
+
 export interface AssetManifest {
   readonly schemaVersion: 1;
   readonly distributionName: string;
@@ -29,6 +36,7 @@ export interface AssetManifest {
   readonly locks: { readonly core: FileEntry; readonly 'local-embeddings': FileEntry };
   readonly uv: { readonly minimum: string };
   readonly sourceRevision: string | null;
+  readonly model?: ModelPin;
 }
 
 export type ArtifactKind = 'tarball' | 'wheel' | 'sdist';
@@ -85,6 +93,12 @@ const date = v.pipe(
   v.check((text) => !Number.isNaN(Date.parse(text)) && sameDay(text), 'is no date of the calendar'),
 );
 
+const MODEL = v.strictObject({
+  name: v.pipe(v.string(), v.regex(/^[\w.-]+\/[\w.-]+$/, 'is no name of the form owner/model')),
+  revision: v.pipe(v.string(), v.regex(/^[0-9a-f]{40}$/, 'is no commit id of 40 hex digits')),
+  files: v.pipe(v.array(v.strictObject({ path: safePath, sha256: sha, bytes })), v.minLength(1, 'is empty')),
+});
+
 const ASSET = v.object({
   schemaVersion: v.literal(1, 'is not 1, the only schema known here'),
   distributionName: v.string(),
@@ -95,6 +109,7 @@ const ASSET = v.object({
   locks: v.object({ core: file, 'local-embeddings': file }),
   uv: v.object({ minimum: v.string() }),
   sourceRevision: revision,
+  model: v.exactOptional(MODEL),
 });
 
 const ECOSYSTEM = v.picklist(['npm', 'python'], 'is neither npm nor python');
@@ -129,7 +144,7 @@ const ARTIFACTS = v.object({
 
 /** The asset manifest in its fixed key order. */
 export function assetManifest(parts: Omit<AssetManifest, 'schemaVersion' | 'uv'>): AssetManifest {
-  const { distributionName, normalizedName, version, wheel, requiresPython, locks, sourceRevision } = parts;
+  const { distributionName, normalizedName, version, wheel, requiresPython, locks, sourceRevision, model } = parts;
   return {
     schemaVersion: 1,
     distributionName,
@@ -140,7 +155,16 @@ export function assetManifest(parts: Omit<AssetManifest, 'schemaVersion' | 'uv'>
     locks: { core: locks.core, 'local-embeddings': locks['local-embeddings'] },
     uv: { minimum: UV_MINIMUM },
     sourceRevision,
+    ...(model === undefined ? {} : { model }),
   };
+}
+
+/** The committed pin. */
+export function parseModelPin(text: string, name = 'embedding-model.json'): ModelPin {
+  const pin = checked(MODEL, text, name);
+  const late = pin.files.find((file, i, files) => i > 0 && (files[i - 1]?.path ?? '') >= file.path);
+  if (late !== undefined) refuse(name, `lists ${late.path} out of order; files are sorted by path, each once`);
+  return pin;
 }
 
 export function parseAssetManifest(text: string, name = 'manifest.json'): AssetManifest {
