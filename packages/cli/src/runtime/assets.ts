@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { CliError, errnoOf } from '../errors.ts';
 import type { BuildInfo } from './build-info.ts';
 import { sha256 } from './files.ts';
+import type { ModelPin } from './model.ts';
 import type { RuntimePaths } from './paths.ts';
 import { pep440 } from './platform.ts';
 import type { Feature } from './types.ts';
@@ -30,6 +31,8 @@ export interface AssetManifest {
   readonly locks: Readonly<Partial<Record<Feature, AssetFile & { readonly indexes?: readonly string[] }>>>;
   readonly uv: { readonly minimum: string };
   readonly sourceRevision?: string | null;
+  /** Without it the embedding model comes from the hub when it is first used, unpinned. */
+  readonly model?: ModelPin;
 }
 
 export interface VerifiedAssets {
@@ -111,7 +114,26 @@ export function parseAssetManifest(text: string, paths: RuntimePaths): AssetMani
   text_(value.uv, 'minimum', 'uv.minimum');
   if (!isObject(value.locks)) throw wrong('lacks "locks"');
   for (const [feature, lock] of Object.entries(value.locks)) file(lock, `locks.${feature}`);
+  if (value.model !== undefined) demandModel(value.model, wrong);
   return value as unknown as AssetManifest;
+}
+
+/** Its parts become parts of addresses and paths, so they are held to what those may be. */
+function demandModel(model: unknown, wrong: (what: string) => CliError): void {
+  if (!isObject(model)) throw wrong('has a bad "model"');
+  const { name, revision, files } = model;
+  if (typeof name !== 'string' || !/^[\w.-]+\/[\w.-]+$/.test(name)) throw wrong('has a bad "model.name"');
+  if (typeof revision !== 'string' || !/^[0-9a-f]{40}$/.test(revision)) throw wrong('has a bad "model.revision"');
+  if (!Array.isArray(files) || files.length === 0) throw wrong('has a bad "model.files"');
+  for (const file of files) {
+    const path = isObject(file) ? file.path : undefined;
+    if (typeof path !== 'string' || !path.split('/').every((part) => /^\w[\w.-]*$/.test(part)))
+      throw wrong(`names ${JSON.stringify(path)} in "model.files", which is no path within the model`);
+    const { sha256: digest, bytes } = file as Record<string, unknown>;
+    if (typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest))
+      throw wrong(`has a bad sha256 of model file ${path}`);
+    if (!Number.isSafeInteger(bytes) || (bytes as number) < 0) throw wrong(`has a bad size of model file ${path}`);
+  }
 }
 
 function baseNameFault(name: string): string | undefined {

@@ -8,6 +8,7 @@ import { examine } from './daemon-identity.ts';
 import { launchOf } from './ensure.ts';
 import { retryCommand } from './install.ts';
 import { checkFiles } from './installed-files.ts';
+import { modelFaults } from './model.ts';
 import { checkNetwork } from './network.ts';
 import type { RuntimePaths } from './paths.ts';
 import { judge, judgeAll, type Verdict } from './status.ts';
@@ -143,7 +144,9 @@ async function runtimeCheck({ context, paths }: DoctorRequest, verdict: Verdict)
 
 async function filesCheck({ context, paths, deep }: DoctorRequest, verdict: Verdict): Promise<Found> {
   if (verdict.manifest === undefined || verdict.kind !== 'ready') return { status: 'skip', detail: 'no ready runtime' };
-  const { checked, faults } = await checkFiles(paths, verdict.manifest, deep);
+  const { checked, faults: changed } = await checkFiles(paths, verdict.manifest, deep);
+  const pin = verdict.manifest.model === undefined ? undefined : (await readAssetManifest(paths)).manifest.model;
+  const faults = [...changed, ...(pin === undefined ? [] : await modelFaults(paths, pin, deep))];
   if (faults.length === 0) return { status: 'pass', detail: `${checked} files match${deep ? ' (all packages)' : ''}` };
   const more = faults.length > 3 ? `, and ${faults.length - 3} more` : '';
   const fix = `${retryCommand({ context, feature: verdict.manifest.features.includes('local-embeddings') ? 'local-embeddings' : 'core' })} --force`;

@@ -11,6 +11,7 @@ import type { EnsureOptions } from './index.ts';
 import { install, retryCommand } from './install.ts';
 import type { InstalledManifest } from './installed.ts';
 import { envDirOf } from './installed.ts';
+import { modelDirOf } from './model.ts';
 import { pythonOf, type RuntimePaths, runtimePaths } from './paths.ts';
 import { demandOurs, ownership } from './root.ts';
 import { judge, type Verdict } from './status.ts';
@@ -40,9 +41,19 @@ export function launchOf(paths: RuntimePaths, manifest: InstalledManifest, conte
   return {
     python: pythonOf(envDirOf(paths, manifest.generation)),
     args: ['-I', '-B', '-X', 'utf8', '-m', 'ktx_daemon'],
-    env: pythonEnvironment(context.env),
+    env: { ...pythonEnvironment(context.env), ...modelEnvironment(paths, manifest, context) },
     cwd: paths.versionDir,
   };
+}
+
+/** The model that was installed, or the one that the user names; no request to a hub either way. */
+function modelEnvironment(
+  paths: RuntimePaths,
+  { model }: InstalledManifest,
+  { env }: CommandContext,
+): Record<string, string> {
+  if (model === undefined) return {};
+  return { KTX_EMBEDDINGS_MODEL_DIR: env.KTX_EMBEDDINGS_MODEL_DIR || modelDirOf(paths, model), HF_HUB_OFFLINE: '1' };
 }
 
 type Policy = 'install' | 'never' | 'ask';

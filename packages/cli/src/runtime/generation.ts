@@ -15,6 +15,7 @@ import { type Ended, runChild } from './child.ts';
 import { stepFailure } from './failures.ts';
 import { sha256OfFile } from './files.ts';
 import type { InstallLog } from './log.ts';
+import { type ModelPin, modelTitle, placeModel } from './model.ts';
 import { pythonOf, type RuntimePaths } from './paths.ts';
 import { machine } from './platform.ts';
 import { pythonRequest } from './python.ts';
@@ -50,8 +51,15 @@ export async function buildGeneration(generation: Generation): Promise<Built> {
     return prepared;
   });
   await phases.run(packagesTitle(generation.features), async (step) => await installPackages(generation, work, step));
-  const built = await phases.run('Verifying', async (step) => await verify(generation, step));
-  return built;
+  const model = modelOf(generation);
+  if (model !== undefined)
+    await phases.run(modelTitle(model), async (step) => await fetchModel(generation, model, work, step));
+  return await phases.run('Verifying', async (step) => await verify(generation, step));
+}
+
+/** The model to be in place before the commit. */
+export function modelOf({ assets, features }: Pick<Generation, 'assets' | 'features'>): ModelPin | undefined {
+  return features.includes('local-embeddings') ? assets.manifest.model : undefined;
 }
 
 function packagesTitle(features: readonly Feature[]): string {
@@ -115,6 +123,18 @@ async function installPackages(generation: Generation, work: string, step: Step)
     'check the packages',
     await runUv(generation, work, step, ['pip', 'check', '--python', python]),
   );
+}
+
+async function fetchModel(generation: Generation, pin: ModelPin, work: string, step: Step): Promise<void> {
+  const { paths, id, context, retry, log } = generation;
+  const python = pythonOf(join(paths.envs, id));
+  const module = ['-I', '-B', '-X', 'utf8', '-m', 'ktx_daemon.embedding_model'];
+  const env = pythonEnvironment(context.env);
+  const found = await placeModel({
+    ...{ paths, pin, work, env: context.env, retry, log: log.path, step },
+    run: async (args, onLine) => await runLogged(generation, work, step, python, [...module, ...args], env, onLine),
+  });
+  log.line(`model ${pin.name} ${pin.revision}: ${found}`);
 }
 
 const IMPORTS: Readonly<Record<Feature, readonly string[]>> = {
@@ -207,6 +227,7 @@ async function runLogged(
   command: string,
   args: readonly string[],
   env: Record<string, string> = pythonEnvironment(generation.context.env),
+  onLine?: (line: string) => void,
 ): Promise<Ended> {
   const { log, context, deadline } = generation;
   const started = performance.now();
@@ -221,6 +242,7 @@ async function runLogged(
         onLine: (line) => {
           quiet.heard();
           log.line(`  ${line}`);
+          onLine?.(line);
         },
       },
     );

@@ -11,10 +11,11 @@ import { type CommandContext, switchedOn } from '../command.ts';
 import { type VerifiedAssets, verifyAssets } from './assets.ts';
 import { loadBuildInfo } from './build-info.ts';
 import { discard, newId } from './files.ts';
-import { buildGeneration } from './generation.ts';
+import { buildGeneration, modelOf } from './generation.ts';
 import { envDirOf, type InstalledManifest, readInstalled, writeInstalled } from './installed.ts';
 import { acquire } from './lock.ts';
 import { masker, openInstallLog } from './log.ts';
+import { demandModelAtHand, installedModel } from './model.ts';
 import { daemonScriptOf, pythonOf, type RuntimePaths } from './paths.ts';
 import { demandSupported, machine } from './platform.ts';
 import { claimRoot, demandOurs, ownership, unwritable } from './root.ts';
@@ -128,6 +129,8 @@ async function preflight(
     await demandCreatable(paths);
     if (!switchedOn(context.env.KTX_SKIP_SPACE_CHECK)) await demandSpace(paths.root, features);
     demandSupported(features);
+    const model = modelOf({ assets, features });
+    if (model !== undefined) await demandModelAtHand(context, paths, model, retryCommand(request));
     const uv = await findUv({
       env: context.env,
       cwd: context.cwd,
@@ -215,6 +218,7 @@ function installedManifest({ paths, assets, features, id, log, uv, pythonVersion
   const { schemaVersion, distributionName, normalizedName, version, wheel } = assets.manifest;
   const now = new Date().toISOString();
   const env = envDirOf(paths, id);
+  const model = modelOf({ assets, features });
   return {
     schemaVersion: 1,
     cliVersion: paths.cliVersion,
@@ -234,6 +238,7 @@ function installedManifest({ paths, assets, features, id, log, uv, pythonVersion
     uvVersion: uv.version,
     pythonVersion,
     ...machine(),
+    ...(model === undefined ? {} : { model: installedModel(model) }),
     verified: { at: now, importCheck: true },
   };
 }

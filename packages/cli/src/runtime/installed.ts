@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import { jsonText, writeAtomically } from './files.ts';
+import type { InstalledModel } from './model.ts';
 import type { RuntimePaths } from './paths.ts';
 import type { Feature } from './types.ts';
 
@@ -34,6 +35,8 @@ export interface InstalledManifest {
   readonly platform: string;
   readonly arch: string;
   readonly libc: string | null;
+  /** With local embeddings, where the package pins a model. */
+  readonly model?: InstalledModel;
   readonly verified: { readonly at: string; readonly importCheck: boolean };
 }
 
@@ -108,5 +111,7 @@ function fault(value: unknown): string | undefined {
   const wheel = ((at.asset as Record<string, unknown> | undefined)?.wheel ?? {}) as Record<string, unknown>;
   if (typeof wheel.sha256 !== 'string') return 'it lacks "asset.wheel.sha256"';
   const python = (at.python ?? {}) as Record<string, unknown>;
-  return typeof python.executable === 'string' ? undefined : 'it lacks "python.executable"';
+  if (typeof python.executable !== 'string') return 'it lacks "python.executable"';
+  const folder = at.model === undefined ? 'none' : (at.model as Record<string, unknown> | null)?.folder;
+  return typeof folder === 'string' && /^\w[\w.-]*$/.test(folder) ? undefined : 'it names no folder of its model';
 }

@@ -9,6 +9,7 @@ import { CliError, errnoOf } from '../errors.ts';
 import { verifyAssets } from './assets.ts';
 import { type BuildInfo, loadBuildInfo } from './build-info.ts';
 import { envDirOf, type InstalledManifest, readInstalled } from './installed.ts';
+import { installedModel, modelDirOf } from './model.ts';
 import { pythonOf, type RuntimePaths } from './paths.ts';
 import { machine } from './platform.ts';
 import { ownership } from './root.ts';
@@ -41,6 +42,7 @@ export async function judge(
   paths: RuntimePaths,
   build: BuildInfo,
   features: readonly Feature[] = ['core'],
+  pinnedModel?: string,
 ): Promise<Verdict> {
   const owner = await ownership(paths);
   if (owner === 'foreign' || owner === 'newer' || owner === 'not-a-directory') {
@@ -56,16 +58,21 @@ export async function judge(
     return { kind: 'broken', reason: 'manifest-corrupt', detail: `${paths.manifest} is damaged: ${installed.why}` };
   }
   const { manifest } = installed;
-  const verdict = (await interpreterFault(paths, manifest)) ?? mismatch(paths, manifest, build, features);
+  const verdict =
+    (await interpreterFault(paths, manifest)) ??
+    mismatch(paths, manifest, build, features) ??
+    (await modelFault(paths, manifest, features, pinnedModel));
   return { ...(verdict ?? { kind: 'ready', detail: `the runtime ${manifest.cliVersion} is ready` }), manifest };
 }
 
 /** Also judges the bundled assets, as `runtime status`, `install` and `doctor` do. */
 export async function judgeAll(paths: RuntimePaths, features: readonly Feature[] = ['core']): Promise<Verdict> {
   let build: BuildInfo;
+  let pinned: string | undefined;
   try {
     build = await loadBuildInfo(paths);
-    await verifyAssets(paths, lockFeature(features), build);
+    const { model } = (await verifyAssets(paths, lockFeature(features), build)).manifest;
+    pinned = model === undefined ? undefined : installedModel(model).folder;
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     const installed = await readInstalled(paths);
@@ -79,7 +86,7 @@ export async function judgeAll(paths: RuntimePaths, features: readonly Feature[]
       ...(installed.state === 'present' ? { manifest: installed.manifest } : {}),
     };
   }
-  return await judge(paths, build, features);
+  return await judge(paths, build, features, pinned);
 }
 
 /** The one lock that covers a set of features. */
@@ -147,6 +154,22 @@ function mismatch(
   }
   const absent = features.filter((feature) => !manifest.features.includes(feature));
   return absent.length === 0 ? undefined : differs('feature-missing', `it lacks ${absent.join(', ')}`);
+}
+
+/** Who asked for embeddings needs the model they were installed with: its folder appears whole or not at all. */
+async function modelFault(
+  paths: RuntimePaths,
+  { model }: InstalledManifest,
+  features: readonly Feature[],
+  pinned: string | undefined,
+): Promise<Verdict | undefined> {
+  if (!features.includes('local-embeddings')) return undefined;
+  const lacks = (detail: string): Verdict => ({ kind: 'mismatched', reason: 'feature-missing', detail });
+  if (pinned !== undefined && model?.folder !== pinned) return lacks('it lacks the embedding model of this package');
+  if (model === undefined) return undefined;
+  const folder = modelDirOf(paths, model);
+  const there = (await stat(folder).catch(() => undefined))?.isDirectory() === true;
+  return there ? undefined : lacks(`its embedding model is gone: ${folder}`);
 }
 
 async function names(path: string): Promise<string[]> {

@@ -2,6 +2,7 @@
 //
 // FAKE_DAEMON  JSON: { exitAtStart, stderr, muteAfterStart, deaf, version, nonce, slow (ms), infoStatus, keepReady,
 //                      noReady, platform, saysVersion, importError, readyDelay, probeExit }
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,7 +11,10 @@ const argv = process.argv.slice(2);
 const fault = JSON.parse(process.env.FAKE_DAEMON ?? '{}');
 
 if (argv.includes('serve-http')) serve();
-else if (argv.includes('--version')) {
+// Fetching a model is no fault of anyone's to imitate: the workspace's interpreter does it.
+else if (argv.includes('ktx_daemon.embedding_model')) {
+  process.exitCode = spawnSync(process.env.REAL_PYTHON, argv, { stdio: 'inherit' }).status ?? 1;
+} else if (argv.includes('--version')) {
   process.stdout.write(`ktx-daemon ${fault.saysVersion ?? '0.1.0'}\n`);
 } else if (argv.includes('-c')) {
   if (fault.importError) {
@@ -79,7 +83,7 @@ function serve() {
       `argv ${JSON.stringify(argv)} env ${createHash('sha256')
         .update(process.env.PYTHONPATH ?? '')
         .digest('hex')
-        .slice(0, 8)}\n`,
+        .slice(0, 8)} model ${process.env.KTX_EMBEDDINGS_MODEL_DIR} offline ${process.env.HF_HUB_OFFLINE}\n`,
     );
     if (fault.noReady) return;
     setTimeout(() => {

@@ -128,10 +128,12 @@ class SentenceTransformersEmbeddingProvider:
                 return SentenceTransformer(directory, local_files_only=True)
             return SentenceTransformer(self.model_name)
         except Exception as exc:
+            where = f" in {MODEL_DIRECTORY_VARIABLE}" if directory else ""
+            first = "install it again" if directory else "check the network"
             raise DaemonError(
                 "model_unavailable",
-                f"the embedding model could not be loaded ({type(exc).__name__}); "
-                f"check the network, or set {MODEL_DIRECTORY_VARIABLE} to a directory that holds it",
+                f"the embedding model{where} could not be loaded ({type(exc).__name__}); "
+                f"{first}, or set {MODEL_DIRECTORY_VARIABLE} to a directory that holds it",
             ) from exc
 
 
