@@ -57,6 +57,17 @@ test("the daemon's code and detail become ours, secrets masked", async (t) => {
   const error = await refused(t, { baseUrl, token: 'tok3n' });
   t.is(error.code, 'invalid_query');
   t.is(error.message, 'no column x at postgresql://u:***@h with ***');
+  t.deepEqual(error.details, { status: 400 });
+  for (const [header, details] of [
+    ['{"reason":"not_a_measure","repair":{}}', { status: 400, reason: 'not_a_measure', repair: {} }],
+    ['[1]', { status: 400 }],
+    ['{', { status: 400 }],
+  ] as const) {
+    const { baseUrl: advising } = await daemon(t, (_seen, response) =>
+      json(response, 400, { detail: 'no', code: 'invalid_query' }, { 'KTX-Error-Details': header }),
+    );
+    t.deepEqual((await refused(t, { baseUrl: advising })).details, details);
+  }
   const { baseUrl: other } = await daemon(t, (_seen, response) =>
     json(response, 422, {
       detail: [{ type: 'x', loc: ['body', 'dialect'], msg: 'Field required' }],

@@ -60,8 +60,9 @@ async function outcome(work: Promise<unknown>): Promise<unknown> {
     return await work;
   } catch (error) {
     if (!isKtxError(error)) throw error;
+    const { status: _, ...advice } = error.details ?? {};
     // Over HTTP a fault of the request's shape names its field first.
-    return { refused: error.code, message: error.message.replace(/^url: /, '') };
+    return { refused: error.code, message: error.message.replace(/^url: /, ''), advice };
   }
 }
 
@@ -88,6 +89,10 @@ test('one process per call and a daemon answer alike', async (t) => {
     const shouldRefuse = /unknown|does not know|forbidden/.test(name);
     t.is(typeof a === 'object' && a !== null && 'refused' in a, shouldRefuse, `${name}: ${JSON.stringify(a)}`);
     t.notRegex(JSON.stringify(a), /hunter2/);
+    if (name === 'query with an unknown measure') {
+      const repair = { measures: ['orders.n'] };
+      t.like(a as object, { advice: { location: '/measures/0', candidates: [{ value: 'orders.n' }], repair } });
+    }
   }
   const wrong = await outcome(
     createHttpCompute({ baseUrl: `http://127.0.0.1:${port}`, token: 'other' }).validateReadOnly({

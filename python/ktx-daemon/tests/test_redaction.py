@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ktx_daemon.redaction import clean, redact, secrets_of_url
+from ktx_daemon.redaction import clean, redact, sayable, secrets_of_url
 
 CASES = [
     ("plain text", "plain text"),
@@ -54,3 +54,19 @@ def test_no_control_character_survives(text: str) -> None:
 def test_a_secret_never_survives(secret: str, around: str) -> None:
     shown = redact(f"{around}{secret}{around}", [secret])
     assert secret not in shown.replace("***", "") or not clean(secret)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"repair": {"filters": ["a.b  >\u00a01"], "limit": 5, "ok": [True, None, 1.5]}}, True),
+        ({"repair": {"filters": ["a.b = 'line\nbreak'"]}}, False),
+        (["\x1b[31mred"], False),
+        (("password=hunter2",), False),
+        ({"postgres://u:p@h/d": 1}, False),
+        ("the s3cret", False),
+        ({"set": {1}}, False),
+    ],
+)
+def test_data_is_sayable_only_as_it_is(value: object, expected: bool) -> None:
+    assert sayable(value, ["s3cret"]) is expected

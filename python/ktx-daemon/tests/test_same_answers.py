@@ -24,6 +24,10 @@ CORPUS: list[tuple[str, dict[str, Any]]] = [
     ("semantic-query", {"sources": SOURCES, "query": QUERY}),
     ("semantic-query", {"sources": SOURCES, "query": QUERY, "dialect": "BigQuery", "projectId": "p"}),
     ("semantic-query", {"sources": SOURCES, "query": {"measures": ["orders.nosuch"]}}),
+    (
+        "semantic-query",
+        {"sources": SOURCES, "query": {"measures": ["orders.nosuch"], "filters": ["orders.id > 0 " * 900]}},
+    ),
     ("semantic-query", {"sources": SOURCES, "query": QUERY, "project_id": "p"}),
     ("semantic-query", {"sources": SOURCES}),
     ("semantic-validate", {"sources": SOURCES}),
@@ -80,7 +84,11 @@ def test_every_form_gives_the_same_answer(daemon: Daemon, one_shot: Any, command
         assert (over_http.status, on_the_line.returncode, on_the_line.stdout) == (direct.status, 1, b"")
         error = json.loads(on_the_line.stderr.splitlines()[-1])["error"]
         assert over_http.json["code"] == error["code"] == direct.code
-        assert over_http.json["detail"] == error.get("details", error["message"])
+        details = error.get("details")
+        assert over_http.json.keys() == {"detail", "code"}
+        assert over_http.json["detail"] == (details if isinstance(details, list) else error["message"])
+        advice = over_http.headers.get("ktx-error-details")
+        assert (None if advice is None else json.loads(advice)) == (details if isinstance(details, dict) else None)
 
 
 def test_the_corpus_knows_every_command() -> None:

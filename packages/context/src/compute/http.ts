@@ -16,6 +16,7 @@ import { computeOver, excerpt, protocolError } from './respond.ts';
 export const MAX_HTTP_BODY = 16 * 1024 * 1024;
 const MAX_RESPONSE = 64 * 1024 * 1024;
 const MAX_ERROR_BODY = 64 * 1024;
+const ADVICE_HEADER = 'ktx-error-details';
 
 export interface Endpoint {
   /** `http://127.0.0.1:4711`, without a path. */
@@ -87,6 +88,8 @@ interface Answer {
   readonly body: Buffer;
   /** Given by a refusal that did nothing and may be tried again. */
   readonly retryAfterMs: number | undefined;
+  /** Header of a refused query: what the one-shot error holds as `details`. */
+  readonly advice: string | undefined;
 }
 
 function post(
@@ -137,7 +140,13 @@ function post(
       read(response, operation).then(
         (body) => {
           settle();
-          resolve({ status: response.statusCode ?? 0, body, retryAfterMs: retryAfter(response) });
+          const advice = response.headers[ADVICE_HEADER];
+          resolve({
+            status: response.statusCode ?? 0,
+            body,
+            retryAfterMs: retryAfter(response),
+            advice: typeof advice === 'string' ? advice : undefined,
+          });
         },
         (error: Error) => {
           request.destroy();
@@ -164,22 +173,28 @@ async function read(response: IncomingMessage, operation: Operation): Promise<Bu
   return Buffer.concat(chunks);
 }
 
-function outcome(operation: Operation, { status, body }: Answer, endpoint: Endpoint): unknown {
+function outcome(operation: Operation, { status, body, advice }: Answer, endpoint: Endpoint): unknown {
   const text = body.toString('utf8');
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    if (status >= 400) throw refusal(status, undefined, text, endpoint);
+    if (status >= 400) throw refusal(status, undefined, text, endpoint, advice);
     throw protocolError(operation, text.trim() === '' ? 'it is empty' : 'it is not one JSON document', { body: text });
   }
-  if (status >= 400) throw refusal(status, value, text, endpoint);
+  if (status >= 400) throw refusal(status, value, text, endpoint, advice);
   if (status !== 200) throw protocolError(operation, `status ${status}`, { body: text });
   return value;
 }
 
 /** `{"detail", "code"}` as ours; anything else on that port is named by its status. */
-function refusal(status: number, value: unknown, text: string, endpoint: Endpoint): KtxError {
+function refusal(
+  status: number,
+  value: unknown,
+  text: string,
+  endpoint: Endpoint,
+  advice: string | undefined,
+): KtxError {
   const code = isRecord(value) && typeof value.code === 'string' ? value.code : `http_${status}`;
   const detail = isRecord(value) ? value.detail : undefined;
   const message =
@@ -189,7 +204,17 @@ function refusal(status: number, value: unknown, text: string, endpoint: Endpoin
       ? 'Check KTX_DAEMON_URL and KTX_DAEMON_TOKEN, or restart the daemon: "ktx runtime start --force".'
       : undefined;
   const shown = redacted(message || `HTTP status ${status}`, endpoint.token);
-  return new KtxError(code, shown, { hint, details: { status } });
+  return new KtxError(code, shown, { hint, details: { status, ...parsedAdvice(advice) } });
+}
+
+/** Whatever else answers on that port may send anything. */
+function parsedAdvice(text: string | undefined): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text ?? '');
+    return isRecord(value) ? value : {};
+  } catch {
+    return {};
+  }
 }
 
 function fieldProblem(item: unknown): string {

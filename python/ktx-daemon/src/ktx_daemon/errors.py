@@ -51,13 +51,25 @@ STATUS: Mapping[str, int] = MappingProxyType(
 
 
 class DaemonError(ValueError):
-    """An expected failure: one sentence of what is wrong, where, and what to do."""
+    """An expected failure: one sentence of what is wrong, where, and what to do.
 
-    def __init__(self, code: str, message: str, *, details: Sequence[Detail] | None = None) -> None:
+    `advice` is the same for programs, of a refused query: `reason` (the engine's own code), `location`,
+    `candidates` [{value, why}] and `repair` (a whole query that is answered), each where there is one.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        details: Sequence[Detail] | None = None,
+        advice: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message
         self.details = None if details is None else tuple(details)
+        self.advice = advice
 
     @property
     def status(self) -> int:

@@ -7,9 +7,10 @@ with code, status and redacted words.
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pydantic
@@ -17,11 +18,13 @@ import pydantic
 from ktx_daemon import wire
 from ktx_daemon.capabilities import Capability
 from ktx_daemon.errors import STATUS, DaemonError, Detail, LimitExceeded
-from ktx_daemon.redaction import redact, secrets_of_url
+from ktx_daemon.redaction import redact, sayable, secrets_of_url
 
 __all__ = ["Failure", "Handler", "Success", "execute", "failure_of", "handler_of", "quieten", "request_model_of"]
 
 type Handler = Callable[..., object]
+
+_MAX_ADVICE = 6_000  # bytes as ASCII JSON: over HTTP it is a header
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Failure:
     message: str
     details: tuple[Detail, ...] | None = None
     kind: str | None = None
+    advice: Mapping[str, object] | None = None
+    """What to send instead, for programs; see `DaemonError`. It holds nothing that `redact` would alter."""
 
     @property
     def detail(self) -> object:
@@ -47,6 +52,11 @@ class Failure:
         if self.details is not None:
             return list(self.details)
         return f"request failed: {self.kind}: {self.message}" if self.kind else self.message
+
+    @property
+    def advice_text(self) -> str | None:
+        """`advice` as compact ASCII JSON."""
+        return None if self.advice is None else _compact(self.advice)
 
     @property
     def line(self) -> str:
@@ -86,7 +96,8 @@ def failure_of(exc: BaseException, secrets: Iterable[str] = ()) -> Failure:
     secrets = tuple(secrets)
     if isinstance(exc, DaemonError):
         details = None if exc.details is None else tuple(_redact_detail(detail, secrets) for detail in exc.details)
-        return Failure(exc.code, exc.status, redact(exc.message, secrets), details)
+        advice = None if exc.advice is None else _fitting(exc.advice, secrets)
+        return Failure(exc.code, exc.status, redact(exc.message, secrets), details, advice=advice)
     if isinstance(exc, RecursionError | MemoryError):
         return _of(LimitExceeded("the request is nested too deeply or needs too much memory"))
     if isinstance(exc, pydantic.ValidationError):  # raised inside a handler; its text would quote the input
@@ -113,6 +124,19 @@ def quieten() -> None:
 
 def _of(error: DaemonError) -> Failure:
     return Failure(error.code, error.status, error.message)
+
+
+def _fitting(advice: Mapping[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
+    """The parts that may be said and that fit, the small ones first; a part is left out whole."""
+    kept: dict[str, object] = {}
+    for key, value in advice.items():
+        if sayable(value, secrets) and len(_compact({**kept, key: value})) <= _MAX_ADVICE:
+            kept[key] = value
+    return kept
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _loc(fault: Detail) -> Iterable[object]:

@@ -21,13 +21,15 @@ from ktx_daemon.errors import STATUS, DaemonError
 from ktx_daemon.execution import Failure, failure_of
 from ktx_daemon.redaction import redact
 
-__all__ = ["IN_PROCESS_SERVER", "Activity", "Gate", "error_response", "failure_response"]
+__all__ = ["ADVICE_HEADER", "IN_PROCESS_SERVER", "Activity", "Gate", "error_response", "failure_response"]
 
 IN_PROCESS_SERVER = "testserver"  # the ASGI scope's server of in-process clients; no socket can have it
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _HEALTH = "/health"
 _SEND_SECONDS = 60.0
+ADVICE_HEADER = "KTX-Error-Details"
+"""On a refused query: what `details` is of the one-shot error, as ASCII JSON."""
 
 log = logging.getLogger("ktx_daemon")
 
@@ -140,8 +142,11 @@ class Gate:
 
 
 def failure_response(failure: Failure) -> JSONResponse:
-    """The HTTP error answer of a failure."""
-    return error_response(failure.status, failure.code, failure.detail)
+    """The HTTP error answer of a failure. Clients of 0.1 know the body's two keys, so advice is a header."""
+    response = error_response(failure.status, failure.code, failure.detail)
+    if (advice := failure.advice_text) is not None:
+        response.headers[ADVICE_HEADER] = advice
+    return response
 
 
 def error_response(status: int, code: str, detail: object) -> JSONResponse:

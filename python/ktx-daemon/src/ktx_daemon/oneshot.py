@@ -63,6 +63,8 @@ def _error_line(failure: Failure, error_format: str) -> str:
     error: dict[str, Any] = {"code": failure.code, "message": failure.line}
     if failure.details is not None:
         error["details"] = list(failure.details)
+    elif failure.advice is not None:
+        error["details"] = failure.advice
     return json.dumps({"error": error}, separators=(",", ":"))
 
 

@@ -7,10 +7,10 @@ credentials and `password=` are recognised by shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote, unquote_plus, urlsplit
 
-__all__ = ["clean", "redact", "secrets_of_url"]
+__all__ = ["clean", "redact", "sayable", "secrets_of_url"]
 
 _MASK = "***"
 # ECMA-48: CSI sequences, OSC strings and two-character escapes, then whatever control characters remain.
@@ -35,6 +35,17 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in found:  # whitespace inside a secret changes while cleaning
         text = text.replace(clean(secret) or secret, _MASK)
     return _PASSWORD.sub(rf"\1\2{_MASK}", _URL_CREDENTIALS.sub(rf"\1://{_MASK}@", text))
+
+
+def sayable(value: object, secrets: Iterable[str] = ()) -> bool:
+    """Whether JSON data may leave the process as it is: no text in it that `redact` would alter, spaces aside."""
+    if isinstance(value, str):
+        return not _CONTROL.search(value) and redact(value, secrets) == " ".join(value.split())
+    if isinstance(value, Mapping):
+        return all(sayable(key, secrets) and sayable(member, secrets) for key, member in value.items())
+    if isinstance(value, list | tuple):
+        return all(sayable(member, secrets) for member in value)
+    return value is None or isinstance(value, bool | int | float)
 
 
 def secrets_of_url(url: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from ktx_daemon.models import Request, Response
 from ktx_daemon.redaction import clean
 
 if TYPE_CHECKING:
+    from semantic_layer.errors import SemanticLayerError
     from semantic_layer.models import ResolvedColumn, ResolvedPlan, SourceDefinition
 
 __all__ = [
@@ -236,7 +237,7 @@ def _engine_refusals() -> Iterator[None]:
         if exc.code == "internal_error":
             code = "invalid_sql"
         location = f" (at {exc.location})" if exc.location and exc.location not in exc.message else ""
-        raise DaemonError(code, f"{exc.message}{location}") from exc
+        raise DaemonError(code, f"{exc.message}{location}", advice=_advice(exc)) from exc
     except (LookupError, TypeError, AttributeError, AssertionError) as exc:
         # Planning depends on nothing but the request: a case the engine forgot is still a request to change.
         raise DaemonError(
@@ -244,6 +245,17 @@ def _engine_refusals() -> Iterator[None]:
             f"this query over these sources cannot be compiled ({type(exc).__name__}: {exc}); "
             "semantic-validate may say what is wrong with the sources",
         ) from exc
+
+
+def _advice(refusal: SemanticLayerError) -> dict[str, object]:
+    advice: dict[str, object] = {"reason": refusal.code}
+    if refusal.location:
+        advice["location"] = refusal.location
+    if refusal.candidates:
+        advice["candidates"] = [{"value": one.value, "why": one.why} for one in refusal.candidates]
+    if refusal.repair is not None:
+        advice["repair"] = refusal.repair
+    return advice
 
 
 def _check_source_text(source: SourceDefinition, dialect: str) -> None:

@@ -173,6 +173,7 @@ def _header(outcome: Success | Failure, grown: int) -> bytes:
             "message": outcome.message,
             "details": outcome.details,
             "kind": outcome.kind,
+            "advice": outcome.advice,
         }
     return json.dumps({"grown": grown, "failure": failure}).encode()
 

@@ -36,7 +36,7 @@ export const slQuery: Handler<QueryOptions> = async (context, _positionals, opti
   try {
     answer = await compute.query({ sources: model.sources, query, dialect: connection.dialect });
   } catch (error) {
-    throw explained(error, context, connection, model);
+    throw explained(error, context, connection, model, options);
   }
   for (const warning of model.cautions(answer)) context.terminal.warn(warning);
   if (!context.globals.json) for (const warning of planWarnings(answer)) context.terminal.warn(warning);
