@@ -26,8 +26,8 @@ interface Manager {
   /** Its program, below the folder it was installed into; run by this Node if it is JavaScript. */
   readonly program: string;
   readonly add: (tarball: string) => readonly string[];
-  /** Where it leaves the command, below the project. */
-  readonly command: string;
+  /** Where it leaves the command, below the project; null: it runs it itself. */
+  readonly command: string | null;
 }
 
 const bin = 'node_modules/.bin/ktx';
@@ -52,6 +52,14 @@ const MANAGERS: readonly Manager[] = [
     program: 'node_modules/yarn/bin/yarn.js',
     add: (tarball) => ['add', '--ignore-scripts', '--no-lockfile', `file:${tarball}`],
     command: bin,
+  },
+  {
+    // Plug'n'Play: no node_modules, the package stays a zip.
+    name: 'yarn berry',
+    wanted: '@yarnpkg/cli-dist@4',
+    program: 'node_modules/@yarnpkg/cli-dist/bin/yarn.js',
+    add: (tarball) => ['add', `@kaelio/ktx@file:${tarball}`],
+    command: null,
   },
   {
     // The `bun` package fetches its program in a script; the program itself is a package per platform.
@@ -80,23 +88,27 @@ for (const manager of MANAGERS) {
     await mkdir(project);
     await mkdir(home);
     await writeFile(join(project, 'package.json'), '{"name":"mine","version":"1.0.0","private":true}\n');
+    if (manager.command === null) await writeFile(join(project, 'yarn.lock'), '');
     const node = join(process.execPath, '..');
     // No dependency is fetched, so no registry is needed: one that does not answer proves it.
     const env = {
       PATH: [node, '/usr/bin', '/bin'].join(delimiter),
       HOME: home,
       npm_config_registry: 'http://127.0.0.1:9/',
+      YARN_ENABLE_SCRIPTS: '0',
       KTX_RUNTIME_ROOT: join(dir, 'root'),
     };
     const options = { cwd: project, env, timeout: PATIENCE };
-    const [file, ...first] = /\.c?js$/.test(program) ? [process.execPath, program] : [program];
-    await run(file as string, [...first, ...manager.add(tarball)], options);
-    const ktx = async (args: readonly string[], cwd = project): Promise<string> =>
-      (await run(join(project, manager.command), args, { ...options, cwd })).stdout;
+    const self = /\.c?js$/.test(program) ? [process.execPath, program] : [program];
+    const started = async ([file = '', ...args]: readonly string[]): Promise<string> =>
+      (await run(file, args, options)).stdout;
+    await started([...self, ...manager.add(tarball)]);
+    const command = manager.command === null ? [...self, 'ktx'] : [join(project, manager.command)];
+    const ktx = async (...args: string[]): Promise<string> => await started([...command, ...args]);
     const { version } = JSON.parse(await readFile(join(repository, 'packages/cli/package.json'), 'utf8'));
-    t.is(await ktx(['--version']), `@kaelio/ktx ${version}\n`);
-    t.regex(await ktx(['demo', 'shop']), /The demo project is in /);
-    const list = await ktx(['sl', 'list'], join(project, 'shop'));
+    t.is(await ktx('--version'), `@kaelio/ktx ${version}\n`);
+    t.regex(await ktx('demo', 'shop'), /The demo project is in /);
+    const list = await ktx('sl', 'list', '--project-dir', 'shop');
     t.is(list.trimEnd().split('\n').length, 5, list);
   });
 }

@@ -1,7 +1,7 @@
 /** `ktx demo`: a small project with data, copied; needs no network and no runtime. */
 import { randomBytes } from 'node:crypto';
 import {
-  cpSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -70,7 +70,7 @@ async function place(source: string, target: string): Promise<void> {
   const beside = join(dirname(target), `.ktx-demo-${randomBytes(4).toString('hex')}`);
   try {
     mkdirSync(dirname(target), { recursive: true });
-    cpSync(source, beside, { recursive: true });
+    copyTree(source, beside);
     // A checkout has no database until the package is built; make the same bytes.
     if (runsFromSources && !existsSync(join(beside, DATABASE))) {
       const { writeDemoDatabase } = await import('../demo/database.ts');
@@ -85,6 +85,15 @@ async function place(source: string, target: string): Promise<void> {
       hint: 'Choose a directory you can write to: ktx demo <dir>',
       cause: error,
     });
+  }
+}
+
+/** File by file: under Yarn's Plug'n'Play the package is a zip, which `cpSync` cannot see into. */
+function copyTree(from: string, to: string): void {
+  mkdirSync(to);
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const copy = entry.isDirectory() ? copyTree : copyFileSync;
+    copy(join(from, entry.name), join(to, entry.name));
   }
 }
 

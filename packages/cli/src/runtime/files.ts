@@ -1,7 +1,7 @@
 /** Small file operations whose order matters: nothing is ever seen half written. */
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf } from '../errors.ts';
 
@@ -17,7 +17,7 @@ export async function writeAtomically(path: string, content: string, mode = 0o64
     const file = await open(temporary, 'wx', mode);
     try {
       await file.writeFile(content);
-      await file.sync();
+      await synced(file);
     } finally {
       await file.close();
     }
@@ -27,6 +27,15 @@ export async function writeAtomically(path: string, content: string, mode = 0o64
     throw error;
   }
   await syncDirectory(dirname(path));
+}
+
+/** A full or failing disk counts; file systems, and Yarn's Plug'n'Play, that know no fsync leave it to the system. */
+async function synced(file: FileHandle): Promise<void> {
+  try {
+    await file.sync();
+  } catch (error) {
+    if (['EIO', 'ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) throw error;
+  }
 }
 
 export function jsonText(value: unknown): string {
