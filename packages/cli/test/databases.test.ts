@@ -180,6 +180,57 @@ for (const driver of Object.keys(DATABASES)) {
   });
 }
 
+const ODD_NAMES = `
+  CREATE SCHEMA "Sales";
+  CREATE TABLE orders (id INTEGER PRIMARY KEY, n INTEGER);
+  CREATE TABLE "Orders" ("Id" INTEGER PRIMARY KEY, "Placed On" DATE, status TEXT);
+  CREATE TABLE "Sales"."Orders" ("Id" INTEGER PRIMARY KEY);
+  CREATE TABLE "Order Items" (id INTEGER PRIMARY KEY, "Order" INTEGER REFERENCES "Orders" ("Id"), "Unit Price" NUMERIC(10, 2));
+  CREATE TABLE "order" (id INTEGER PRIMARY KEY, "group" TEXT);
+  CREATE TABLE _log (id INTEGER PRIMARY KEY, at TIMESTAMP);
+  CREATE TABLE "Größe" (id INTEGER PRIMARY KEY, "höhe" INTEGER);
+  INSERT INTO "Orders" VALUES (1, '2025-01-31', 'paid'), (2, '2025-02-01', 'open');
+  INSERT INTO "Order Items" VALUES (1, 1, 2.50), (2, 1, 3.00), (3, 2, 4.00);
+  INSERT INTO "order" VALUES (1, 'x'); INSERT INTO orders VALUES (1, 7); INSERT INTO "Größe" VALUES (1, 7);`;
+const ODD_QUERIES: readonly (readonly [args: readonly string[], rows: readonly string[]])[] = [
+  [
+    ['--measure', 'sum(order_items."Unit Price")', '--dimension', 'public_orders.status'],
+    ['open,4.00', 'paid,5.50'],
+  ],
+  [
+    ['--measure', 'public_orders.record_count', '--dimension', 'public_orders.Placed On:month'],
+    ['2025-01-01,1', '2025-02-01,1'],
+  ],
+  [['--measure', 'orders.total_n'], ['7']],
+  [['--measure', 'sales_orders.record_count'], ['0']],
+  [['--measure', 'order.record_count', '--dimension', 'order.group'], ['x,1']],
+  [['--measure', 'gr__e.record_count', '--dimension', 'gr__e.höhe'], ['7,1']],
+  [['--measure', 'log.record_count'], ['0']],
+];
+
+test('postgres: tables of any name become sources that differ by more than case, and answer', async (t) => {
+  const box = await project(t, 'postgres');
+  if (box === undefined) return;
+  const { dir, env, ktx } = box;
+  await asOwner(env.SHOP_URL as string, `DROP TABLE orders, customers; ${ODD_NAMES}`);
+  const made = await ktx(['sl', 'generate', '--schema', 'public', '--schema', 'Sales'], { env });
+  t.is(made.code, 0, made.stderr);
+  const names = ['gr__e', 'log', 'order', 'order_items', 'orders', 'public_orders', 'sales_orders'];
+  t.deepEqual(
+    readdirSync(join(dir, 'semantic-layer/shop')).sort(),
+    names.map((name) => `${name}.yaml`),
+  );
+  const valid = await ktx(['sl', 'validate'], { env });
+  t.is(valid.stdout, 'valid: 7 sources of shop\n', valid.stderr);
+  const list = await ktx(['sl', 'list'], { env });
+  t.is(list.stderr, '', 'no name is complained of');
+  for (const [args, rows] of ODD_QUERIES) {
+    const ran = await ktx(['sl', 'query', ...args, '--execute', '--format', 'csv'], { env });
+    t.is(ran.code, 0, `${args.join(' ')}: ${ran.stderr}`);
+    t.deepEqual(ran.stdout.trimEnd().split('\r\n').slice(1).sort(), rows, args.join(' '));
+  }
+});
+
 test('duckdb: without its package the connection names the line to type', async (t) => {
   const { ktx } = sandbox(t, {
     'ktx.yaml': 'connections:\n  lake: {driver: duckdb, path: a.duckdb}\n',

@@ -277,6 +277,23 @@ def test_what_cannot_be_drafted_is_left_out_with_a_warning() -> None:
     ]
 
 
+def test_lower_case_names_differ_by_more_than_case() -> None:
+    tables = [
+        table("Orders", db="public"),
+        table("Order Items"),
+        table("orders", db="public"),
+        table("_Log"),
+        table("É"),
+    ]
+    links = [link("Order Items", "id", "public.Orders")]
+    drafted = generate(*tables, links=links, dialect="postgres", lower_case_names=True)["sources"]
+    assert [source["name"] for source in drafted] == ["public_orders", "order_items", "orders", "log", "table"]
+    assert [source["table"] for source in drafted[:3]] == ['public."Orders"', '"Order Items"', "public.orders"]
+    assert drafted[1]["joins"] == [
+        {"to": "public_orders", "on": "id = public_orders.id", "relationship": "many_to_one"}
+    ]
+
+
 def test_unknown_keys_of_the_envelope_are_refused_project_id_ignored() -> None:
     assert generate(projectId="p")["sources"] == []
     with pytest.raises(ValidationError):

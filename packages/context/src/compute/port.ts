@@ -105,6 +105,8 @@ export interface GenerateRequest {
   readonly tables: readonly TableDescription[];
   readonly links: readonly TableLink[];
   readonly dialect: string;
+  /** Sources get names that differ by more than case: each is a file. Daemons of 0.1 refuse the key. */
+  readonly lower_case_names?: boolean;
 }
 export interface GenerateResult {
   readonly sources: readonly Source[];

@@ -6,7 +6,7 @@ quoted where they stand as SQL, and what cannot be drafted is left out with a wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -70,13 +70,17 @@ class TableLink(Request):
 
 
 class GenerateSourcesRequest(Request):
-    """Unknown keys are refused: a misspelt one would change the answer. `projectId` has no effect."""
+    """Unknown keys are refused: a misspelt one would change the answer. `projectId` has no effect.
+
+    `lower_case_names` is for callers that keep a source in a file of its name: they differ by more than case then.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     tables: list[SourceTable]
     links: list[TableLink]
     dialect: str | None = None
+    lower_case_names: bool = False
     project_id: str | None = Field(default=None, alias="projectId")
 
 
@@ -125,7 +129,7 @@ def generate_sources_response(request: GenerateSourcesRequest) -> GenerateSource
         raise LimitExceeded(f"more than {MAX_TABLES} tables or links; split the request")
     dialect = resolve_dialect(request.dialect)
     warnings: list[str] = []
-    names = _source_names(request.tables)
+    names = _source_names(request.tables, _lower if request.lower_case_names else _identifier)
     drafts = [
         _Draft(table, name, dialect)
         for table, name in zip(request.tables, names, strict=True)
@@ -222,17 +226,27 @@ def _identifier(name: str) -> str:
     return "".join(character if character.isascii() and character.isalnum() else "_" for character in name) or "_"
 
 
-def _source_names(tables: Sequence[SourceTable]) -> list[str]:
-    """A name of its own for each table: the first keeps its own, others take schema, catalog, a number."""
+def _lower(name: str) -> str:
+    """The identifier in lower case, begun by a letter or digit."""
+    return _identifier(name).lower().lstrip("_") or "table"
+
+
+def _source_names(tables: Sequence[SourceTable], spelt: Callable[[str], str]) -> list[str]:
+    """A name of its own for each table: the first keeps its own, others take schema, catalog, a number.
+
+    Where names are spelt anew, a table that is called so comes before one that is only spelt so.
+    """
     taken: set[str] = set()
-    names = []
-    for table in tables:
-        parts = [_identifier(part) for part in _address(table)] or ["_"]
+    names: dict[int, str] = {}
+    for index in sorted(
+        range(len(tables)), key=lambda index: spelt(tables[index].name) != _identifier(tables[index].name)
+    ):
+        parts = [spelt(part) for part in _address(tables[index])] or [spelt("")]
         longer = ["_".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
         name = next((name for name in longer if name not in taken), None) or _unused(longer[-1], taken)
         taken.add(name)
-        names.append(name)
-    return names
+        names[index] = name
+    return [names[index] for index in range(len(tables))]
 
 
 def _unused(name: str, taken: set[str]) -> str:

@@ -47,7 +47,12 @@ export const slGenerate: Handler<Options> = async (context, _positionals, option
   demandReadable(connection);
   const compute = computeFor(context);
   const structure = chosen(await described(context, connection, compute, options.schema), options.table, connection);
-  const generated = await compute.generateSources({ ...structure, dialect: connection.dialect });
+  const odd = structure.tables.some(({ name }) => !/^[a-z0-9][a-z0-9_]*$/.test(name));
+  const generated = await compute.generateSources({
+    ...structure,
+    dialect: connection.dialect,
+    ...(odd ? { lower_case_names: true } : {}),
+  });
   await demandValid(compute, connection, generated);
   for (const warning of generated.warnings ?? []) context.terminal.warn(warning);
   const plan = generated.sources.map((source) => planned(project, connection, source, options.force === true));
