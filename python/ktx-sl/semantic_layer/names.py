@@ -118,7 +118,10 @@ class Names:
         return InvalidQuery(
             "unknown_column",
             f"column {column!r} does not exist in source {node.name!r}. Available: {shown or 'none'}",
-            candidates=sorted((*elsewhere, *near), key=lambda c: (c.distance, c.value)),
+            # Of equally near ones the asked source's own come first: `orders.id` may mean `orders.Id`.
+            candidates=sorted(
+                (*elsewhere, *near), key=lambda c: (c.distance, not c.value.startswith(f"{node.name}."), c.value)
+            ),
         ).about(f"{node.name}.{column}")
 
     def split(self, text: str) -> tuple[Node | None, str] | None:
