@@ -52,6 +52,33 @@ export class Interrupted extends Error {
   }
 }
 
+const REFUSALS: Readonly<Record<string, readonly [problem: string, hint: string]>> = {
+  ENOSPC: ['no space is left on the disk', 'Free some space there, then run the command again.'],
+  EDQUOT: ['your quota of that disk is used up', 'Free some space there, then run the command again.'],
+  EROFS: ['the file system is read-only', 'Make it writable, or work in a directory that is.'],
+  EACCES: ['permission is denied', 'Check the owner and the mode of the file and of the directories above it.'],
+  EPERM: ['the system does not permit it', 'Check the owner and the mode of the file and of the directories above it.'],
+  EMFILE: ['too many files are open', 'Raise the limit of open files (ulimit -n), then run the command again.'],
+  ENFILE: ['too many files are open on this machine', 'Close other programs, then run the command again.'],
+};
+
+/**
+ * What the operating system refuses to anyone is no defect of ours: told with the file, if it is one of those.
+ * `path` is the file that was to be written, where the system names another.
+ */
+export function asRefusal(error: unknown, path?: string): CliError | undefined {
+  const refusal = REFUSALS[errnoOf(error) ?? ''];
+  const { syscall, path: at } = (error ?? {}) as { syscall?: unknown; path?: unknown };
+  if (refusal === undefined || typeof syscall !== 'string') return undefined;
+  const [problem, hint] = refusal;
+  const where = path ?? (typeof at === 'string' ? at : undefined);
+  const reading = /^(?:read|scandir|stat|lstat|access)$/.test(syscall);
+  const verb = path !== undefined || !(reading || syscall === 'open') ? 'written' : reading ? 'read' : 'opened';
+  const subject = where === undefined ? `cannot ${syscall}` : `${where} cannot be ${verb}`;
+  const details = { errno: errnoOf(error), ...(where === undefined ? {} : { path: where }) };
+  return new CliError('file_system', `${subject}: ${problem}`, { hint, details, cause: error });
+}
+
 /** An error made to be shown as it stands. */
 export function isFailure(error: unknown): error is Error & Failure {
   return error instanceof Error && error.name === 'KtxError' && typeof (error as { code?: unknown }).code === 'string';

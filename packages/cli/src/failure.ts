@@ -1,6 +1,6 @@
 /** How a failure looks: a message with its fix on stderr, or the one document of `--json`. */
 import { styleText } from 'node:util';
-import { Interrupted, isFailure, messageOf } from './errors.ts';
+import { asRefusal, Interrupted, isFailure, messageOf } from './errors.ts';
 import { asTyped, invocationOf } from './invocation.ts';
 
 export interface FailureDocument {
@@ -28,8 +28,9 @@ export function printedFailure(error: unknown, debug: boolean, colour: boolean):
   return `${lines.join('\n')}\n`;
 }
 
-function described(error: unknown): FailureDocument['error'] {
-  if (error instanceof Interrupted) return { code: 'interrupted', message: error.message };
+function described(thrown: unknown): FailureDocument['error'] {
+  if (thrown instanceof Interrupted) return { code: 'interrupted', message: thrown.message };
+  const error = isFailure(thrown) ? thrown : (asRefusal(thrown) ?? thrown);
   if (isFailure(error)) {
     const { code, message, details } = error;
     const hint = error.hint === undefined ? undefined : asTyped(error.hint, invocationOf(process.env));

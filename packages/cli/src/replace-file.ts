@@ -1,6 +1,7 @@
 /** A file is written beside its place and renamed into it: readers see the old bytes or the new ones. */
 import { randomBytes } from 'node:crypto';
 import { chmodSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { asRefusal } from './errors.ts';
 
 export function replaceFile(path: string, content: string | Uint8Array): void {
   const beside = `${path}.${randomBytes(4).toString('hex')}.tmp`;
@@ -11,6 +12,6 @@ export function replaceFile(path: string, content: string | Uint8Array): void {
     renameSync(beside, path);
   } catch (error) {
     rmSync(beside, { force: true });
-    throw error;
+    throw asRefusal(error, path) ?? error;
   }
 }

@@ -257,7 +257,11 @@ function asRootError(paths: RuntimePaths, error: unknown): unknown {
   return refused && typeof path === 'string' && path.startsWith(paths.root) ? unwritable(paths, error) : error;
 }
 
-export function retryCommand({ context, feature }: Pick<InstallRequest, 'context' | 'feature'>): string {
+export function retryCommand({
+  context,
+  feature,
+  force,
+}: Pick<InstallRequest, 'context' | 'feature' | 'force'>): string {
   const extra = feature === 'local-embeddings' ? ' --feature local-embeddings' : '';
-  return `${context.invocation} runtime install --yes${extra}`;
+  return `${context.invocation} runtime install --yes${extra}${force === true ? ' --force' : ''}`;
 }
