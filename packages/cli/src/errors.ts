@@ -79,6 +79,11 @@ export function asRefusal(error: unknown, path?: string): CliError | undefined {
   return new CliError('file_system', `${subject}: ${problem}`, { hint, details, cause: error });
 }
 
+/** The reason alone, for a message that names its own subject. */
+export function reasonOf(error: unknown): string {
+  return REFUSALS[errnoOf(error) ?? '']?.[0] ?? messageOf(error);
+}
+
 /** An error made to be shown as it stands. */
 export function isFailure(error: unknown): error is Error & Failure {
   return error instanceof Error && error.name === 'KtxError' && typeof (error as { code?: unknown }).code === 'string';

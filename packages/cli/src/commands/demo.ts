@@ -14,7 +14,7 @@ import {
 import { dirname, join, relative, resolve } from 'node:path';
 import type { CommandContext, Handler } from '../command.ts';
 import { KtxError } from '../context.ts';
-import { messageOf } from '../errors.ts';
+import { reasonOf } from '../errors.ts';
 import { packageRoot, runsFromSources } from '../package-root.ts';
 
 const DATABASE = join('data', 'harbor.sqlite');
@@ -81,7 +81,7 @@ async function place(source: string, target: string): Promise<void> {
     renameSync(beside, target);
   } catch (error) {
     rmSync(beside, { recursive: true, force: true });
-    throw new KtxError('cannot_write', `The demo cannot be written to ${target}: ${messageOf(error)}`, {
+    throw new KtxError('cannot_write', `The demo cannot be written to ${target}: ${reasonOf(error)}`, {
       hint: 'Choose a directory you can write to: ktx demo <dir>',
       cause: error,
     });

@@ -1,9 +1,9 @@
 /** `ktx init`: `ktx.yaml` and `semantic-layer/`, nothing that exists is touched. */
-import { existsSync, lstatSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import type { Handler } from '../command.ts';
 import { KtxError, PROJECT_FILE, SOURCES_FOLDER } from '../context.ts';
-import { messageOf } from '../errors.ts';
+import { errnoOf, reasonOf } from '../errors.ts';
 
 const TEMPLATE = `# Databases ktx may read. Add one with "ktx connection add", or by hand:
 #
@@ -24,9 +24,13 @@ export const init: Handler = async (context, [dir]) => {
   const folder = join(root, SOURCES_FOLDER);
   const created: string[] = [];
   try {
-    if (!exists(root)) mkdirSync(root, { recursive: true });
+    if (!exists(root)) {
+      // Made in one go, Node reports a read-only file system as a missing directory.
+      mkdirSync(dirname(root), { recursive: true });
+      mkdirSync(root);
+    }
     if (!exists(file)) {
-      writeFileSync(file, TEMPLATE, { flag: 'wx' });
+      writeWhole(file);
       created.push(PROJECT_FILE);
     }
     if (!exists(folder)) {
@@ -34,7 +38,7 @@ export const init: Handler = async (context, [dir]) => {
       created.push(`${SOURCES_FOLDER}/`);
     }
   } catch (error) {
-    throw new KtxError('cannot_write', `The project cannot be made in ${root}: ${messageOf(error)}`, {
+    throw new KtxError('cannot_write', `The project cannot be made in ${root}: ${reasonOf(error)}`, {
       hint: 'Choose a directory you can write to: ktx init <dir>',
       cause: error,
     });
@@ -53,6 +57,16 @@ export const init: Handler = async (context, [dir]) => {
     document: { kind: 'init', data: { root, created }, meta: { command: context.command } },
   };
 };
+
+/** An empty ktx.yaml, left by a full disk, would be taken for a project. */
+function writeWhole(file: string): void {
+  try {
+    writeFileSync(file, TEMPLATE, { flag: 'wx' });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') rmSync(file, { force: true });
+    throw error;
+  }
+}
 
 /** Also true for a link that leads nowhere: it is somebody's. */
 function exists(path: string): boolean {

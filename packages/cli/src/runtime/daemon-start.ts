@@ -18,6 +18,7 @@ import { askDaemon } from './daemon-probe.ts';
 import { type DaemonHome, type DaemonRecord, removeRecord, writableHome, writeRecord } from './daemon-state.ts';
 import { stopExamined } from './daemon-stop.ts';
 import { launchOf } from './ensure.ts';
+import { asRootError } from './install.ts';
 import type { InstalledManifest } from './installed.ts';
 import { acquire, acquireNow } from './lock.ts';
 import type { RuntimePaths } from './paths.ts';
@@ -48,6 +49,12 @@ const LOG_BYTES = 5 * 1024 * 1024;
 const LOGS_KEPT = 3;
 
 export async function startDaemon(request: StartRequest): Promise<Started> {
+  return await startLocked(request).catch((error) => {
+    throw asRootError(request.paths, error);
+  });
+}
+
+async function startLocked(request: StartRequest): Promise<Started> {
   const { context, paths } = request;
   // The install may make the root: until then the lock has no place that is ours.
   const manifest = (await request.current()) ?? (await request.ensure());

@@ -8,6 +8,7 @@ import { constants } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CommandContext, switchedOn } from '../command.ts';
+import { errnoOf } from '../errors.ts';
 import { type VerifiedAssets, verifyAssets } from './assets.ts';
 import { loadBuildInfo } from './build-info.ts';
 import { discard, newId } from './files.ts';
@@ -250,11 +251,13 @@ async function sayDone(context: CommandContext, paths: RuntimePaths, id: string,
 }
 
 /** A write that the root refuses is told as such, whichever step met it. */
-function asRootError(paths: RuntimePaths, error: unknown): unknown {
+export function asRootError(paths: RuntimePaths, error: unknown): unknown {
   const { code, path } = (error ?? {}) as { code?: unknown; path?: unknown };
   const refused =
     typeof code === 'string' && ['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'ENOTDIR', 'EEXIST', 'EISDIR'].includes(code);
-  return refused && typeof path === 'string' && path.startsWith(paths.root) ? unwritable(paths, error) : error;
+  // A write to an open file names no path, and here all of them lie in the root.
+  const inRoot = typeof path === 'string' ? path.startsWith(paths.root) : errnoOf(error) === 'ENOSPC';
+  return refused && inRoot ? unwritable(paths, error) : error;
 }
 
 export function retryCommand({

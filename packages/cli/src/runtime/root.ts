@@ -91,7 +91,10 @@ export function unwritable(paths: RuntimePaths, cause: unknown): CliError {
     'root_not_writable',
     `cannot write to the runtime root ${paths.root}${why === undefined ? '' : `: ${why}`}`,
     {
-      hint: 'Make it writable, or set KTX_RUNTIME_ROOT to a directory that is.',
+      hint:
+        errnoOf(cause) === 'ENOSPC'
+          ? 'Free some space there, or set KTX_RUNTIME_ROOT to a directory on another disk.'
+          : 'Make it writable, or set KTX_RUNTIME_ROOT to a directory that is.',
       details: { root: paths.root },
       cause,
     },
