@@ -8,8 +8,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync, rmSync, unlinkSync } from 'node:fs';
-import { link, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { link, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from './log.ts';
 import { isAlive, type ProcessIdentity, processIdentity } from './process-identity.ts';
@@ -31,14 +31,17 @@ const POLL_MS = 100;
 export async function acquireLock(file: string, task: string, log: Log, signal: AbortSignal): Promise<Lock> {
   await mkdir(dirname(file), { recursive: true });
   const owner: Owner = { ...processIdentity(), token: randomUUID(), task };
-  let told = false;
+  let told = '';
   for (;;) {
     signal.throwIfAborted();
-    if (await create(file, owner)) return { token: owner.token, release: () => releaseOwn(file, owner.token) };
+    if (await create(file, owner)) {
+      await sweep(file);
+      return { token: owner.token, release: () => releaseOwn(file, owner.token) };
+    }
     const other = parse(await readFile(file, 'utf8').catch(() => ''));
     if (other && isAlive(other)) {
-      if (!told) log.say(`waiting for ${other.task} (process ${other.pid}) to finish in this checkout`);
-      told = true;
+      if (told !== other.token) log.say(`waiting for ${other.task} (process ${other.pid}) to finish in this checkout`);
+      told = other.token;
       await sleep(POLL_MS, undefined, { signal });
     } else {
       await takeAway(file, other);
@@ -49,15 +52,25 @@ export async function acquireLock(file: string, task: string, log: Log, signal: 
 /** Written whole beside, then linked into place: nobody reads half an owner. */
 async function create(file: string, owner: Owner): Promise<boolean> {
   const own = `${file}.${owner.token}`;
-  await writeFile(own, JSON.stringify(owner));
   try {
+    await writeFile(own, JSON.stringify(owner));
     await link(own, file);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    return false;
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' || (code === 'ENOENT' && syscall === 'link')) return false; // the latter: swept, half written
+    throw error;
   } finally {
-    await unlink(own);
+    await rm(own, { force: true }).catch(() => {}); // the reason not to have written it is not to be hidden
+  }
+}
+
+/** What takers that were killed have left beside the lock. */
+async function sweep(file: string): Promise<void> {
+  const beside = (await readdir(dirname(file))).filter((name) => name.startsWith(`${basename(file)}.`));
+  for (const path of beside.map((name) => join(dirname(file), name))) {
+    const owner = parse(await readFile(path, 'utf8').catch(() => ''));
+    if (!owner || !isAlive(owner)) await rm(path, { force: true });
   }
 }
 

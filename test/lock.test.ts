@@ -55,6 +55,17 @@ test('release leaves a lock alone that another one holds by now', async (t) => {
   t.is(JSON.parse(await readFile(file, 'utf8')).token, 'other');
 });
 
+test('what killed takers left beside the lock goes, what living ones write stays', async (t) => {
+  const root = await temporaryTree(t, {
+    'build.lock.dead': owner({ pid: 4194304 }),
+    'build.lock.half': '{"pid":',
+    'build.lock.living': owner({}),
+  });
+  const lock = await acquireLock(join(root, 'build.lock'), 'gulp stage', recordingLog(), never);
+  t.deepEqual((await readdir(root)).sort(), ['build.lock', 'build.lock.living']);
+  lock.release();
+});
+
 test('waiting ends with the signal', async (t) => {
   const file = join(await temporaryTree(t, { 'build.lock': owner({}) }), 'build.lock');
   await t.throwsAsync(acquireLock(file, 'gulp stage', recordingLog(), AbortSignal.timeout(50)));
