@@ -49,6 +49,7 @@ export function syntaxChecker(python: string, env: NodeJS.ProcessEnv = process.e
     const started = spawn(python, ['-I', '-S', '-W', 'ignore', '-X', 'utf8', '-c', PROGRAM], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env,
+      detached: process.platform !== 'win32', // Ctrl-C is for us: Python would answer it with a traceback
     });
     started.stdin.on('error', () => {}); // told by its end
     started.on('error', () => {});

@@ -27,13 +27,14 @@ export interface Staged {
   readonly project: RuntimeProject;
 }
 
-export function stageStep({ at }: Pick<Context, 'at'>): Step<StageResult> {
+/** `read`: where the trees lie, when not in the sources themselves. */
+export function stageStep({ at }: Pick<Context, 'at'>, read = readSources): Step<StageResult> {
   return {
     name: 'stage',
     doing: 'staging the Python packages',
     output: at.staging,
     async prepare(context, scratch) {
-      const { project, trees, generated } = await readSources(context);
+      const { project, trees, generated } = await read(context);
       const out = scratch && join(scratch, 'tree');
       const { ledger, leftOut } = await stageTrees({ trees, generated, out });
       const digest = treeDigest(ledger);
