@@ -84,11 +84,13 @@ export function killGroup(pid, signal) {
  * Run to the end. A program that cannot be started counts as ended with code 127.
  * @param {string} command
  * @param {readonly string[]} args
- * @param {{ cwd: string, env: NodeJS.ProcessEnv, timeoutMs: number, started?: (pid: number) => void }} options
+ * @param {{ cwd: string, env: NodeJS.ProcessEnv, timeoutMs: number, started?: (pid: number) => void, signal?: AbortSignal }} options
+ *   an aborted `signal` ends it at once, and its reason is thrown
  * @returns {Promise<Ended>}
  */
-export async function run(command, args, { cwd, env, timeoutMs, started }) {
+export async function run(command, args, { cwd, env, timeoutMs, started, signal: stop }) {
   checkInterrupted();
+  stop?.throwIfAborted();
   const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: ownGroup });
   const tail = { stdout: '', output: '' };
   /** @param {'stdout' | 'stderr'} from @param {string} text */
@@ -114,16 +116,20 @@ export async function run(command, args, { cwd, env, timeoutMs, started }) {
     end('SIGTERM');
   }, timeoutMs);
   interruptChild = end;
+  const stopped = () => child.pid !== undefined && killGroup(child.pid, 'SIGKILL');
+  stop?.addEventListener('abort', stopped);
   try {
     if (child.pid !== undefined) started?.(child.pid);
     const { code, signal } = await ended(child, keep);
     return { code, signal, timedOut, ...tail };
   } finally {
     interruptChild = undefined;
+    stop?.removeEventListener('abort', stopped);
     clearTimeout(limit);
     clearTimeout(lastResort);
     if (child.pid !== undefined && (timedOut || interruptedBy)) killGroup(child.pid, 'SIGKILL');
     checkInterrupted();
+    stop?.throwIfAborted();
   }
 }
 

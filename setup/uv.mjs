@@ -90,24 +90,26 @@ export function uvReady(root, env, recorded) {
 /**
  * The version an executable says it has, or how it failed to say so.
  * @param {string} file
- * @param {{ root: string, env: NodeJS.ProcessEnv, started?: (pid: number) => void }} context
+ * @param {{ root: string, env: NodeJS.ProcessEnv, started?: (pid: number) => void, signal?: AbortSignal }} context
  * @returns {Promise<{ version: string } | { problem: string }>}
  */
-export async function probeUv(file, { root, env, started }) {
+export async function probeUv(file, { root, env, started, signal }) {
   const ended = await run(file, ['--version'], {
     cwd: root,
     env,
     timeoutMs: PROBE_MS,
     ...(started && { started }),
+    ...(signal && { signal }),
   });
   const version = /^uv (\d+(?:\.\d+)+\S*)/m.exec(ended.stdout)?.[1];
   if (ended.code === 0 && version) return { version };
+  if (ended.timedOut) return { problem: `did not answer --version within ${PROBE_MS / 1000} s` };
   return { problem: ended.code === 0 ? 'does not say its version' : howItEnded(ended) };
 }
 
 /**
  * The uv to use of those that are there: PATH's when it fits, else our own; or why there is none.
- * @param {{ root: string, env: NodeJS.ProcessEnv, started?: (pid: number) => void }} context
+ * @param {{ root: string, env: NodeJS.ProcessEnv, started?: (pid: number) => void, signal?: AbortSignal }} context
  * @returns {Promise<{ uv: Uv, note: string } | { why: SetupError }>}
  */
 export async function chooseUv(context) {

@@ -13,7 +13,7 @@ import { NPM_PACKAGES, type NpmPackage } from './identity.ts';
 import { perform, type Step } from './step.ts';
 
 /** Folders of an npm package that the graph itself writes, or that no build reads. */
-const NOT_SOURCES = /^(dist|test|node_modules|assets\/python|assets\/demo\/data)\/$/;
+const NOT_SOURCES = /^((dist|assets\/python)(\.next|\.replaced)?|test|node_modules|assets\/demo\/data)\/$/;
 
 export function bundleStep({ at }: Pick<Context, 'at'>, source: NpmPackage, sources = npmSources({ at })): Step<null> {
   return {

@@ -84,7 +84,7 @@ export function createContext(root: string, options: ContextOptions = {}): Conte
   const lock = lockKeeper(at, log, signal);
   const desk = scratchKeeper(at, token);
   const start = async (plan: Command) => run(plan, { log, signal, adopt: desk.adopt });
-  const toolchain = once(() => readToolchain(root, ambient));
+  const toolchain = once(() => readToolchain(root, ambient, signal));
   const git = (args: readonly string[]) =>
     start({
       task: 'git',

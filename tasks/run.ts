@@ -8,7 +8,10 @@
  */
 
 import { access } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { isAbsolute } from 'node:path';
 import { execa, type ResultPromise } from 'execa';
+import { fullestDisk, saysDiskFull } from './disk.ts';
 import { BuildError } from './errors.ts';
 import type { Log } from './log.ts';
 import { endGroup } from './scratch.ts';
@@ -63,7 +66,7 @@ export async function run(plan: Command, { log, signal, adopt }: Runner): Promis
     cancelSignal: signal,
   });
   live.add(child);
-  const disown = child.pid === undefined ? undefined : adopt?.(child.pid);
+  let disown: (() => void) | undefined;
   const last: string[] = [];
   const captured = plan.capture ? collect(child.stdout, CAPTURED_BYTES) : undefined;
   const shown = [child.stderr, ...(plan.capture ? [] : [child.stdout])].map((stream) =>
@@ -74,10 +77,11 @@ export async function run(plan: Command, { log, signal, adopt }: Runner): Promis
     }),
   );
   try {
+    if (child.pid !== undefined) disown = adopt?.(child.pid);
     const [result] = await Promise.all([child, ...shown]);
     if (signal.aborted) throw signal.reason;
     const answered = result.exitCode !== undefined && plan.accept?.includes(result.exitCode);
-    if (result.failed && !answered) throw failure(plan, result, last);
+    if (result.failed && !answered) throw await failure(plan, result, last);
     return captured ? await captured : '';
   } finally {
     live.delete(child);
@@ -117,7 +121,7 @@ interface Ending {
 const NO_NETWORK =
   /dns error|failed to lookup address|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|network is unreachable|tcp connect error|error sending request|ENETUNREACH|Network connectivity is disabled/i;
 
-function failure(plan: Command, ending: Ending, last: readonly string[]): BuildError {
+async function failure(plan: Command, ending: Ending, last: readonly string[]): Promise<BuildError> {
   const what = commandLine(plan);
   if (ending.code === 'ENOENT') {
     return new BuildError('missing-command', `${plan.command} is not there`, `Run \`npm run artifacts\` to set it up.`);
@@ -128,14 +132,25 @@ function failure(plan: Command, ending: Ending, last: readonly string[]): BuildE
       ? `was ended by ${ending.signal}`
       : `failed with exit code ${ending.exitCode ?? ending.code}`;
   const tail = last.length > 0 ? `\n${last.map((line) => `    ${line}`).join('\n')}` : ' (it printed nothing)';
-  const offline = last.some((line) => NO_NETWORK.test(line));
-  return new BuildError(
-    offline ? 'no-network' : 'child',
-    `${plan.task}: ${what}\n  ${how}. Its last lines:${tail}`,
-    offline
-      ? 'The package index could not be reached. Check the network, or set UV_DEFAULT_INDEX and HTTPS_PROXY for yours.'
-      : (plan.hint ?? 'Mend what these lines name, then run the task again.'),
-  );
+  const [code, hint] = await advice(plan, ending, last);
+  return new BuildError(code, `${plan.task}: ${what}\n  ${how}. Its last lines:${tail}`, hint);
+}
+
+/** What kind of failure it was, and what to do about it. */
+async function advice(plan: Command, { timedOut }: Ending, last: readonly string[]): Promise<[string, string]> {
+  if (last.some(saysDiskFull)) {
+    const { HOME = '', TMPDIR = tmpdir() } = plan.env;
+    const full = await fullestDisk([plan.cwd, TMPDIR, HOME, ...plan.args].filter(isAbsolute));
+    const where = full ? ` that holds ${full.path}: ${Math.floor(full.free / 1024)} KiB are left` : '';
+    return ['disk-full', `The disk is full${where}. Free some room, then run the task again.`];
+  }
+  if (last.some((line) => NO_NETWORK.test(line))) {
+    const settings = 'Check the network, or set UV_DEFAULT_INDEX and HTTPS_PROXY for yours.';
+    return ['no-network', `The package index could not be reached. ${settings}`];
+  }
+  if (plan.hint) return ['child', plan.hint];
+  if (timedOut) return ['child', 'Find what it waited for (the network, a disk, another program), then run it again.'];
+  return ['child', 'Mend what these lines name, then run the task again.'];
 }
 
 /**

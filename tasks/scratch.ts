@@ -24,8 +24,13 @@ export interface Scratch {
 export async function openScratch(work: string, token: string): Promise<Scratch> {
   const own = join(work, token);
   const children = join(own, '.children');
-  await mkdir(children, { recursive: true });
-  writeFileSync(join(own, '.owner'), JSON.stringify(processIdentity()));
+  try {
+    await mkdir(children, { recursive: true });
+    writeFileSync(join(own, '.owner'), JSON.stringify(processIdentity()));
+  } catch (error) {
+    await rm(own, { recursive: true, force: true }).catch(() => {}); // on a full disk not even this stays
+    throw error;
+  }
   for (const name of await readdir(work)) if (name !== token) await sweep(join(work, name));
   return {
     folder: (name) => join(own, name),
@@ -37,9 +42,9 @@ export async function openScratch(work: string, token: string): Promise<Scratch>
     },
     remove() {
       try {
-        rmSync(own, { recursive: true, force: true });
+        rmSync(own, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }); // children may still be dying
       } catch {
-        // a child that was just ended still holds it; the next run sweeps
+        // one of them still holds it; the next run sweeps
       }
     },
   };

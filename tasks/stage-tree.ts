@@ -10,6 +10,7 @@ import { chmod, mkdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable, Transform, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { diskFault } from './disk.ts';
 import { folded } from './entry-rules.ts';
 import { BuildError } from './errors.ts';
 import { type Ledger, LedgerBuilder, safePath } from './ledger.ts';
@@ -134,12 +135,8 @@ async function makeFolder(out: string): Promise<void> {
     await chmod(out, 0o755);
   } catch (cause) {
     const { code = 'ENOENT', message } = cause as NodeJS.ErrnoException;
-    throw new BuildError(
-      code,
-      `Cannot make the staging folder ${out}: ${message}.`,
-      'Remove it, or make its parent writable.',
-      { cause },
-    );
+    const problem = `Cannot make the staging folder ${out}: ${message}.`;
+    throw diskFault(cause, out) ?? new BuildError(code, problem, 'Remove it.', { cause });
   }
 }
 

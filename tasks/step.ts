@@ -7,7 +7,8 @@
  *   decide    keep the output if the inputs' key and the output's bytes are
  *             those that were recorded; never by times
  *   run       build into the scratch folder
- *   commit    move the built output into its place, then record it
+ *   commit    move the built output into its place, unless those very bytes lie
+ *             there already, then record it
  *
  * A crash before the commit leaves the old output and a scratch folder that the
  * next run sweeps; between commit and record the output no longer matches its
@@ -137,13 +138,15 @@ async function commit<Result>(
   let output: string | null = null;
   if (step.output && built.output) {
     output = (await hashPath(built.output)) ?? null;
-    await replace(built.output, step.output, context.exchange);
+    const isThere = output === (await hashPath(step.output));
+    if (!isThere) await replace(built.output, step.output, context.exchange);
   }
   const record: StepRecord<Result> = { key: keyOf(step.name, inputs), inputs, output, result: built.result };
   const file = recordFile(context, step.name);
+  const next = join((await context.scratch()).folder(step.name), '.record');
   await mkdir(dirname(file), { recursive: true });
-  await writeFile(`${file}.${context.token}`, `${JSON.stringify(record, null, 1)}\n`);
-  await rename(`${file}.${context.token}`, file);
+  await writeFile(next, `${JSON.stringify(record, null, 1)}\n`);
+  await rename(next, file);
 }
 
 function finish<Result>(

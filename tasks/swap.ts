@@ -1,17 +1,22 @@
 /**
  * Put what was built beside into its place.
  *
- * A file, or a folder with nothing in its place, is one rename. A folder that
- * replaces another is exchanged with it in one system call where the platform
- * has one (Linux renameat2, macOS renamex_np, both reached through the Python
- * that the build has anyway; Node has neither), so a reader and a crash see the
- * old set or the new set. Elsewhere it is two renames, and `heal` undoes the
- * first one after a crash between them.
+ * It is first brought to a name next to that place, which is one rename, or a
+ * copy where the two lie on different file systems. From there a file, or a
+ * folder with nothing in its place, is one more rename. A folder that replaces
+ * another is exchanged with it in one system call where the platform has one
+ * (Linux renameat2, macOS renamex_np, both reached through the Python that the
+ * build has anyway; Node has neither), so a reader and a crash see the old set
+ * or the new set. Elsewhere it is two renames, and `heal` undoes the first one
+ * after a crash between them.
  */
 import { lstatSync } from 'node:fs';
-import { access, mkdir, rename, rm } from 'node:fs/promises';
+import { access, cp, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { diskFault } from './disk.ts';
 
+/** What comes, and what goes, next to the place that it is for. */
+const NEXT = '.next';
 const ASIDE = '.replaced';
 
 /** Exchange two paths at once; false where that is not possible. */
@@ -29,31 +34,62 @@ else:
 sys.exit(0 if code == 0 else 1)
 `;
 
-/** Move `from` to `to`, replacing what is there. */
+/** Move `from` to `to`, replacing what is there. After a failure `to` is as before. */
 export async function replace(from: string, to: string, exchange: Exchange): Promise<void> {
+  const next = `${to}${NEXT}`;
   await mkdir(dirname(to), { recursive: true });
-  if (!isFolder(to)) {
-    if (isFolder(from)) await rm(to, { force: true });
-    await rename(from, to);
-  } else if (await exchange(from, to)) {
-    await rm(from, { recursive: true, force: true });
-  } else {
-    await rm(`${to}${ASIDE}`, { recursive: true, force: true });
-    await rename(to, `${to}${ASIDE}`);
-    await rename(from, to);
-    await rm(`${to}${ASIDE}`, { recursive: true, force: true });
+  try {
+    await bring(from, next);
+    if (!isFolder(to)) {
+      if (isFolder(next)) await rm(to, { force: true });
+      await rename(next, to);
+    } else if (!(await exchange(next, to))) {
+      await replaceByTwo(next, to);
+    }
+  } catch (error) {
+    throw diskFault(Object.assign(error as Error, { path: to, dest: undefined }), to) ?? error;
+  } finally {
+    await remove(next).catch(() => {}); // the old set, or what could not be placed; `heal` removes it otherwise
   }
 }
 
-/** After a crash between two renames the old folder stands aside: put it back. */
+/** After a crash between two renames the old folder stands aside: put it back. What had only been brought goes. */
 export async function heal(to: string): Promise<void> {
+  await remove(`${to}${NEXT}`);
   try {
     await access(`${to}${ASIDE}`);
   } catch {
     return;
   }
-  if (isFolder(to)) await rm(`${to}${ASIDE}`, { recursive: true, force: true });
+  if (isFolder(to)) await remove(`${to}${ASIDE}`);
   else await rename(`${to}${ASIDE}`, to);
+}
+
+async function bring(from: string, next: string): Promise<void> {
+  await remove(next);
+  try {
+    await rename(from, next);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+    await cp(from, next, { recursive: true });
+  }
+}
+
+async function replaceByTwo(next: string, to: string): Promise<void> {
+  const aside = `${to}${ASIDE}`;
+  await remove(aside);
+  await rename(to, aside);
+  try {
+    await rename(next, to);
+  } catch (error) {
+    await rename(aside, to);
+    throw error;
+  }
+  await remove(aside);
+}
+
+function remove(path: string): Promise<void> {
+  return rm(path, { recursive: true, force: true, maxRetries: 5 });
 }
 
 function isFolder(path: string): boolean {

@@ -2,9 +2,10 @@
  * A picture of one run: each step as a bar over the time axis, kept ones pale.
  * Self-contained SVG, made of the outcomes that `step.ts` collects.
  */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Context } from './context.ts';
+import { diskFault } from './disk.ts';
 import { duration } from './log.ts';
 import type { Outcome } from './step.ts';
 
@@ -46,10 +47,16 @@ export function drawTimings({ at, flags, outcomes, log }: Context): void {
   if (!flags.timings) return;
   process.once('exit', () => {
     if (outcomes.length === 0) return;
-    mkdirSync(dirname(at.timings), { recursive: true });
-    writeFileSync(`${at.timings}.next`, timeline(outcomes));
-    renameSync(`${at.timings}.next`, at.timings);
-    log.say(`wrote ${at.timings.slice(at.root.length + 1)}`);
+    const next = `${at.timings}.next`;
+    try {
+      mkdirSync(dirname(next), { recursive: true });
+      writeFileSync(next, timeline(outcomes));
+      renameSync(next, at.timings);
+      log.say(`wrote ${at.timings.slice(at.root.length + 1)}`);
+    } catch (error) {
+      rmSync(next, { force: true });
+      log.warn((diskFault(error, at.timings) ?? (error as Error)).message);
+    }
   });
 }
 

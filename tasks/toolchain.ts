@@ -51,13 +51,13 @@ const HINT = 'Run: npm run setup';
  *
  * Throws `BuildError` with code `toolchain-missing`, `toolchain-stale`, `no-uv`, `old-uv` or `broken-uv`.
  */
-export async function readToolchain(root: string, env: NodeJS.ProcessEnv): Promise<Toolchain> {
+export async function readToolchain(root: string, env: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<Toolchain> {
   const recorded = parseToolchain(readText(places(root).toolchain));
   if (!pythonReady(root, env, recorded)) {
     throw new BuildError('toolchain-stale', `${recorded.python.path} is no longer the Python to use`, HINT);
   }
   const { node, npmCli, npmVersion, python } = recorded;
-  return Object.freeze({ node, npmCli, npmVersion, uv: await currentUv(root, env, recorded), python });
+  return Object.freeze({ node, npmCli, npmVersion, uv: await currentUv(root, env, recorded, signal), python });
 }
 
 /** The recorded toolchain of a `toolchain.json`; `undefined` stands for a file that is not there. */
@@ -70,7 +70,12 @@ export function parseToolchain(text: string | undefined): v.InferOutput<typeof r
   }
 }
 
-async function currentUv(root: string, env: NodeJS.ProcessEnv, recorded: v.InferOutput<typeof record>): Promise<Tool> {
+async function currentUv(
+  root: string,
+  env: NodeJS.ProcessEnv,
+  recorded: v.InferOutput<typeof record>,
+  signal: AbortSignal | undefined,
+): Promise<Tool> {
   const now = seenUv(root, env, recorded.uv.path);
   // Leaving PATH is no reason to change: what was chosen is started by its path.
   const unchanged = same(now.used, recorded.seen.uv.used) && now.needed === recorded.seen.uv.needed;
@@ -78,7 +83,7 @@ async function currentUv(root: string, env: NodeJS.ProcessEnv, recorded: v.Infer
   const sameOnPath = now.onPath === null || same(now.onPath, onPath) || same(now.onPath, used);
   if (unchanged && now.used && sameOnPath) return recorded.uv;
   try {
-    const chosen = await chooseUv({ root, env });
+    const chosen = await chooseUv({ root, env, ...(signal && { signal }) });
     if ('uv' in chosen) return chosen.uv;
     throw chosen.why;
   } catch (error) {

@@ -7,6 +7,7 @@
  * is said once, and the tree stays as it was until the sources are right again.
  */
 import { basename, dirname, relative, resolve, sep } from 'node:path';
+import { diskFault } from './disk.ts';
 import { classify } from './entry-rules.ts';
 import { BuildError } from './errors.ts';
 import { folderWatch } from './folder-watch.ts';
@@ -147,12 +148,12 @@ export async function watch(options: WatchOptions): Promise<void> {
     }
   }
 
-  async function finish(done: Pass, said: string): Promise<void> {
-    log.say(`${said} (${done.files} files, tree ${done.digest.slice(0, 12)}, ${Math.round(done.milliseconds)} ms)`);
+  async function finish(done: Pass, what: string): Promise<void> {
+    log.say(`${what} (${done.files} files, tree ${done.digest.slice(0, 12)}, ${Math.round(done.milliseconds)} ms)`);
     try {
       await options.onStaged?.(done);
     } catch (error) {
-      log.warn(error instanceof Error ? error.message : String(error));
+      log.warn(said(error));
     }
   }
 
@@ -189,7 +190,7 @@ export async function watch(options: WatchOptions): Promise<void> {
       return '';
     } catch (error) {
       if (error instanceof BuildError && error.code === 'TreeChanged' && ++changing < PATIENCE) return fault;
-      const text = error instanceof Error ? error.message : String(error);
+      const text = said(error);
       if (text !== fault) log.warn(`${text}\n  The staged tree stays as it was.`);
       changing = 0;
       return text;
@@ -213,6 +214,11 @@ export async function watch(options: WatchOptions): Promise<void> {
     folders.close();
     syntax?.close();
     await live.close();
+  }
+
+  function said(error: unknown): string {
+    const told = diskFault(error, out) ?? error;
+    return told instanceof Error ? told.message : String(told);
   }
 
   /** What editors and interpreters write on the side and no walk would look at. */

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { readTarball, readZip } from '../tasks/archives.ts';
 import { hashFiles } from '../tasks/digest.ts';
@@ -95,25 +94,6 @@ test('only what a change reaches is rebuilt, and damage is repaired to the same 
     python.ran.join(),
   );
   t.true(python.ran.includes('wheel') && python.ran.includes('dists-ktx-sl') && python.ran.includes('pack-cli'));
-});
-
-test('kill -9 of the whole group at any moment: the next run completes the same set', async (t) => {
-  const copy = await checkout(t);
-  const reference = (await built(t, copy)).digests;
-  for (const delay of [400, 900, 1500, 2200, 3000, 4000]) {
-    const killed = copy.start(['artifacts', '--force']);
-    await Promise.race([sleep(delay), killed.ended]);
-    try {
-      process.kill(-killed.pid, 'SIGKILL');
-    } catch {
-      // it had finished
-    }
-    await killed.ended;
-    const left = existsSync(join(copy.root, 'dist', 'artifacts', 'manifest.json')) ? await release(copy) : undefined;
-    t.deepEqual(left, reference, `after ${delay} ms the set in place is whole`);
-  }
-  t.deepEqual((await built(t, copy)).digests, reference);
-  t.deepEqual(await readdir(join(copy.root, 'dist', '.work')), []);
 });
 
 test('two runs at once: the second waits, naming whom for, and both leave one whole set', async (t) => {

@@ -7,6 +7,7 @@ import test from 'ava';
 import type { BuildError } from '../tasks/errors.ts';
 import { recordingLog } from '../tasks/log.ts';
 import { type Command, run } from '../tasks/run.ts';
+import { gone } from './_support/processes.ts';
 import { temporaryTree } from './_support/temporary-tree.ts';
 
 const never = new AbortController().signal;
@@ -36,7 +37,13 @@ test('captured stdout is returned, stderr still shown', async (t) => {
 const FAILURES: readonly [string, Command, string, RegExp][] = [
   ['an exit code', shell('echo first; echo last; exit 3'), 'child', /exit code 3[\s\S]*first\n\s+last\n {2}Mend/],
   ['a signal', shell('kill -9 $$'), 'child', /ended by SIGKILL/],
-  ['a timeout', shell('sleep 60', { timeout: 100 }), 'child', /longer than 0\.1 s/],
+  ['a timeout', shell('sleep 60', { timeout: 100 }), 'child', /longer than 0\.1 s[\s\S]*\n {2}Find what it waited for/],
+  [
+    'a full disk',
+    shell('echo "error: No space left on device (os error 28)"; exit 2'),
+    'disk-full',
+    /The disk is full that holds \/\S*: \d+ KiB are left\. Free some/,
+  ],
   ['no output', shell('exit 1'), 'child', /printed nothing/],
   [
     'no such command',
@@ -87,6 +94,18 @@ test('100 MB of output, half of it one line, is passed on in bounded memory', as
   t.true(peak - before < 200 * 1024 * 1024, `grew by ${Math.round((peak - before) / 1024 / 1024)} MB`);
 });
 
+test('a child that cannot be noted does not outlive the failure', async (t) => {
+  const root = await temporaryTree(t);
+  let pid = 0;
+  const adopt = (child: number) => {
+    pid = child;
+    throw new Error('no room to note it');
+  };
+  const running = run(shell('sleep 300', { cwd: root }), { log: recordingLog(), signal: never, adopt });
+  await t.throwsAsync(running, { message: 'no room to note it' });
+  await gone(pid);
+});
+
 test('an abort ends the whole group, also what ignores SIGTERM and what was left in the background', async (t) => {
   const root = await temporaryTree(t);
   const stop = new AbortController();
@@ -102,12 +121,3 @@ test('an abort ends the whole group, also what ignores SIGTERM and what was left
     t.pass();
   }
 });
-
-/** Resolves once the process is gone or waits for nobody but its reaper. */
-async function gone(pid: number): Promise<void> {
-  for (;;) {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-    if (stat === '' || /\) Z /.test(stat)) return;
-    await sleep(20);
-  }
-}

@@ -11,6 +11,7 @@ import { chmodSync, mkdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type File from 'vinyl';
+import { diskFault } from '../disk.ts';
 import { BuildError } from '../errors.ts';
 import type { LedgerBuilder } from '../ledger.ts';
 import { BUFFER_BYTES, type Copied, copyFile, SourceProblem, writeNew } from './copy-file.ts';
@@ -81,13 +82,10 @@ export function mirror({ out, folder, ledger, problems }: MirrorOptions): Writab
       return problems.error(error);
     }
     if (error.code === undefined) return error;
-    return new BuildError(
-      error.code,
-      `Cannot write ${visible(source)} to ${out}: ${error.message}.`,
-      'Free the disk or the folder, then run again.',
-      {
-        cause: error,
-      },
+    const problem = `Cannot write ${visible(source)} to ${out}: ${error.message}.`;
+    return (
+      diskFault(error, `${out}/${visible(source)}`) ??
+      new BuildError(error.code, problem, 'Free the disk or the folder, then run again.', { cause: error })
     );
   }
 

@@ -1,11 +1,13 @@
 /** A copy of the repository, and the real gulp in it. */
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { ExecutionContext } from 'ava';
 import { copyCheckout } from '../../tasks/checkout-copy.ts';
+import { hashFiles } from '../../tasks/digest.ts';
 
 export const repository = resolve(import.meta.dirname, '..', '..');
 const execute = promisify(execFile);
@@ -34,7 +36,10 @@ export interface Running {
 }
 
 /** Copy the repository into a fresh folder named by `name`; with git, as one commit. */
-export async function checkout(t: ExecutionContext, { name = 'checkout', git = false } = {}): Promise<Checkout> {
+export async function checkout(
+  t: Pick<ExecutionContext, 'teardown'>,
+  { name = 'checkout', git = false } = {},
+): Promise<Checkout> {
   const base = await mkdtemp(join(tmpdir(), 'ktx-test-'));
   t.teardown(() => rm(base, { recursive: true, force: true, maxRetries: 5 }));
   const root = join(base, name);
@@ -96,6 +101,25 @@ function start(root: string, args: readonly string[], env: NodeJS.ProcessEnv = {
         ended.then(() => fail(new Error(`ended without saying ${text}:\n${output}`)), fail);
       }),
   };
+}
+
+const TEXTS = { one: '# the one\n', other: '# the other\n' } as const;
+
+/** Two states of the sources that differ in each language, so that every step runs from one to the other. */
+export type Text = keyof typeof TEXTS;
+
+export async function edit({ root }: Checkout, to: Text): Promise<void> {
+  const text = TEXTS[to];
+  await writeFile(join(root, 'python', 'ktx-sl', 'semantic_layer', 'edited.py'), text);
+  await writeFile(join(root, 'python', 'ktx-daemon', 'src', 'ktx_daemon', 'edited.py'), text);
+  await writeFile(join(root, 'packages', 'context', 'src', 'edited.ts'), `export const edited = '${text.trim()}';\n`);
+  await writeFile(join(root, 'packages', 'context', 'README.md'), text);
+}
+
+/** Digests of the release folder, by path; nothing when there is none. */
+export async function releaseOf({ root }: Checkout): Promise<Record<string, string>> {
+  const folder = join(root, 'dist', 'artifacts');
+  return existsSync(folder) ? hashFiles(folder) : {};
 }
 
 /** Digest-independent view of a folder: relative path and bytes of every file. */
