@@ -12,6 +12,10 @@ Module.enableCompileCache?.(join(import.meta.dirname, 'node_modules', '.cache', 
 
 Module._extensions['.ts'] ??= Module._extensions['.js'];
 
+// gulp-cli leaves by process.exit, and what a pipe has not taken by then is lost, which is the last message: so a pipe,
+// like a terminal, makes who writes to it wait
+for (const stream of [process.stdout, process.stderr]) stream._handle?.setBlocking?.(true);
+
 export const flags = { compactTasks: true };
 
 const args = process.argv.slice(2);

@@ -1,7 +1,9 @@
 /** The real graph with the real uv, npm and Python, on copies of this repository. */
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { readTarball, readZip } from '../tasks/archives.ts';
 import { hashFiles } from '../tasks/digest.ts';
@@ -127,20 +129,36 @@ const FAULTS: readonly [string, string, RegExp][] = [
   ['makes nothing', 'exit 0', /instead of|made nothing/],
 ];
 
+/** A uv first on PATH that does `body` when it is to build. */
+async function faultyUv(t: ExecutionContext, body: string): Promise<NodeJS.ProcessEnv> {
+  const { uv } = JSON.parse(await readFile(join(repository, '.tools', 'toolchain.json'), 'utf8'));
+  const script = `#!/bin/sh\nif [ "$1" = build ]; then\n${body}\nelse exec ${uv.path} "$@"\nfi\n`;
+  const bin = await temporaryTree(t, { uv: script });
+  await chmod(join(bin, 'uv'), 0o755);
+  return { PATH: `${bin}:${process.env.PATH}` };
+}
+
 for (const [name, body, message] of FAULTS) {
   test(`a uv first on PATH that ${name} is explained in one message without a stack`, async (t) => {
     const copy = await checkout(t);
-    const { uv } = JSON.parse(await readFile(join(repository, '.tools', 'toolchain.json'), 'utf8'));
-    const script = `#!/bin/sh\nif [ "$1" = build ]; then\n${body}\nelse exec ${uv.path} "$@"\nfi\n`;
-    const bin = await temporaryTree(t, { uv: script });
-    const { chmod } = await import('node:fs/promises');
-    await chmod(join(bin, 'uv'), 0o755);
-    const { code, output } = await copy.gulp(['wheel'], { PATH: `${bin}:${process.env.PATH}` });
+    const { code, output } = await copy.gulp(['wheel'], await faultyUv(t, body));
     t.is(code, 1);
     t.regex(output.slice(-20_000), message);
     t.notRegex(output.slice(-20_000), /^\s+at .*\.ts:\d+/m);
   });
 }
+
+test('a reader that is slower than the build still gets the last message', async (t) => {
+  const copy = await checkout(t);
+  const env = await faultyUv(t, 'yes 0123456789 | head -c 1000000; exit 4');
+  const slowly = `const part = Buffer.alloc(4096);
+    for (let n; (n = fs.readSync(0, part)); fs.writeSync(1, part, 0, n)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);`;
+  const gulp = join(copy.root, 'node_modules', 'gulp', 'bin', 'gulp.js');
+  const pipe = ['-c', '"$0" "$1" wheel 2>&1 | "$0" -e "$2"', process.execPath, gulp, slowly];
+  const options = { cwd: copy.root, env: { ...process.env, ...env }, maxBuffer: 4 * 1024 * 1024 };
+  const { stdout: read } = await promisify(execFile)('sh', pipe, options);
+  t.regex(read.slice(-5000), /failed with exit code 4/);
+});
 
 test('the wheel holds the staged bytes, the tarball holds the wheel', async (t) => {
   const copy = await checkout(t);
