@@ -7,7 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { Parser, type ReadEntry } from 'tar';
+import type { ReadEntry } from 'tar';
 import yauzl from 'yauzl';
 import { BuildError } from './errors.ts';
 
@@ -58,6 +58,7 @@ export async function readTarball(file: string): Promise<Members> {
     );
   }
   let failed: unknown;
+  const { Parser } = await import('tar'); // slow to load, and not needed where nothing is packed
   const parser = new Parser({ strict: true });
   parser.on('entry', (entry: ReadEntry) => {
     const chunks: Buffer[] = [];

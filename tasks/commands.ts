@@ -4,6 +4,8 @@
  */
 import { join } from 'node:path';
 import { childEnvironment } from './environment.ts';
+import { RUNTIME } from './identity.ts';
+import type { Layout } from './layout.ts';
 import type { Command } from './run.ts';
 import type { Toolchain } from './toolchain.ts';
 
@@ -44,6 +46,24 @@ export function uvBuild(
 export function uvExport(where: Where, task: string, selection: readonly string[], cwd: string): Command {
   const plain = ['--frozen', '--no-emit-workspace', '--no-header', '--no-annotate', '--format', 'requirements.txt'];
   return { ...uv(where, task, ['export', ...plain, ...selection, '--quiet'], cwd), capture: true };
+}
+
+/** Scan the imports of the staged `modules`; prints what it found as JSON (`Scan` of `imports.ts`). */
+export function importScan(
+  ambient: NodeJS.ProcessEnv,
+  { venvPython, importScan: program, root, staging }: Pick<Layout, 'venvPython' | 'importScan' | 'root' | 'staging'>,
+  modules: readonly string[],
+): Command {
+  return {
+    task: 'imports',
+    command: venvPython,
+    args: ['-I', program],
+    cwd: root,
+    env: childEnvironment(ambient),
+    timeout: 5 * MINUTE,
+    capture: true,
+    input: JSON.stringify({ root: staging, modules, entryPoint: RUNTIME.entryPoint }),
+  };
 }
 
 /** Run the bundler of an npm package; it writes the built tree into `out`. */

@@ -5,10 +5,9 @@
  * where the import is lazy, and no default dependency is declared in vain.
  */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { importScan } from './commands.ts';
 import type { Context } from './context.ts';
 import { hashFile, sha256 } from './digest.ts';
-import { childEnvironment } from './environment.ts';
 import { BuildError } from './errors.ts';
 import { RUNTIME } from './identity.ts';
 import type { RuntimeProject } from './pyproject.ts';
@@ -34,8 +33,6 @@ interface ThirdParty {
   readonly distributions: readonly string[];
 }
 
-const PROGRAM = 'import-scan.py';
-
 export function importsStep({ at }: Pick<Context, 'at'>): Step<null> {
   return {
     name: 'imports',
@@ -46,22 +43,13 @@ export function importsStep({ at }: Pick<Context, 'at'>): Step<null> {
       return {
         inputs: {
           'staged tree': digest,
-          'scan program': await hashFile(join(at.tasks, PROGRAM)),
+          'scan program': await hashFile(at.importScan),
           'own code': await context.ownCode(),
           lock: sha256(await readFile(at.uvLock)),
           python: python.version,
         },
         run: async () => {
-          const printed = await context.run({
-            task: 'imports',
-            command: at.venvPython,
-            args: ['-I', join(at.tasks, PROGRAM)],
-            cwd: at.root,
-            env: childEnvironment(context.ambient),
-            timeout: 300_000,
-            capture: true,
-            input: JSON.stringify({ root: at.staging, modules: project.modules, entryPoint: RUNTIME.entryPoint }),
-          });
+          const printed = await context.run(importScan(context.ambient, at, project.modules));
           checkScan(JSON.parse(printed) as Scan, project);
           return { result: null };
         },

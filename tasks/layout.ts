@@ -21,6 +21,7 @@ export function layout(root: string) {
     uvLock: at('uv.lock'),
     workspacePyproject: at('pyproject.toml'),
     tasks: at('tasks'),
+    importScan: at('tasks', 'import-scan.py'),
     embeddingModel: at('tasks', 'embedding-model.json'),
     venvPython: at('.venv', ...(process.platform === 'win32' ? ['Scripts', 'python.exe'] : ['bin', 'python'])),
 

@@ -10,7 +10,7 @@
 import { access } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute } from 'node:path';
-import { execa, type ResultPromise } from 'execa';
+import type { ResultPromise } from 'execa';
 import { fullestDisk, saysDiskFull } from './disk.ts';
 import { BuildError } from './errors.ts';
 import type { Log } from './log.ts';
@@ -53,6 +53,7 @@ const live = new Set<Pick<ResultPromise, 'pid'>>();
 export async function run(plan: Command, { log, signal, adopt }: Runner): Promise<string> {
   signal.throwIfAborted();
   await requireFolder(plan);
+  const { execa } = await import('execa'); // a tenth of a run that has nothing to do, and starts nothing, would go into it
   const child = execa(plan.command, [...plan.args], {
     cwd: plan.cwd,
     env: plan.env,
