@@ -309,6 +309,14 @@ class Graph:
         """Whether some to-one route leads from `owner` to `target`."""
         return owner == target or target in self._to_one(owner).distance
 
+    def reaches_by(self, owner: str, target: str, routing: Routing, busy: frozenset[str] = frozenset()) -> bool:
+        """Whether a to-one route leads from `owner` to `target` as `via` asks."""
+        through = routing.through(target)
+        if through is None or through in (owner, target) or owner == target or target in busy:
+            return self.reaches(owner, target)
+        busy = busy | {target}
+        return self.reaches_by(owner, through, routing, busy) and self.reaches_by(through, target, routing, busy)
+
     def reachable(self, owner: str) -> Mapping[str, int]:
         """Nodes reached to-one from `owner`, itself included, with their depth."""
         return self._to_one(owner).distance

@@ -6,7 +6,7 @@ in logical columns and formulas, each with where it was asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -138,7 +138,13 @@ class _Resolution:
             query.filters, self.graph.dialect, self.r.parse, self._kind_of, self._scope, self.compiler
         )
         order = self._order(dimensions, measures)
-        settle = self._settler([m.formula for m in measures], [c.formula for c in clauses.aggregates])
+        settle = self._settler(
+            [
+                *(m.formula for m in measures),
+                *(c.formula for c in clauses.aggregates),
+                *(key for _, key in order if not isinstance(key, str)),
+            ]
+        )
         measures = [_with(m, settle(m.formula, m.text, m.location)) for m in measures]
         aggregates = tuple(type(c)(c.text, settle(c.formula, c.text, "/filters")) for c in clauses.aggregates)
         clauses = Clauses(clauses.rows, aggregates, clauses.row_texts, clauses.aggregate_texts)
@@ -310,6 +316,9 @@ class _Resolution:
                 item = self.items[index]
                 text = (item.expr if item.expr is not None else item.ref) or ""
                 formula = self.compiler.compile(self.r.parse(text), self._scope(text, f"/measures/{index}"))
+                own = _owners([formula])
+                if len(own) == 1:  # before others name it: it is over these rows there too
+                    formula = self.compiler.owned(formula, next(iter(own)))
         finally:
             self._busy.pop()
         self._formulas[index] = formula
@@ -446,20 +455,17 @@ class _Resolution:
 
     # -- owners and segments
 
-    def _settler(
-        self, requested: Sequence[Formula], filtered: Sequence[Formula]
-    ) -> Callable[[Formula, str, str], Formula]:
-        """What gives an owner to leaves without columns: the only other owner of the text, else of the query."""
+    def _settler(self, formulas: Sequence[Formula]) -> Callable[[Formula, str, str], Formula]:
+        """What gives an owner to leaves without columns: the only other owner of the text, else of the whole query.
 
-        def owners(formulas: Sequence[Formula]) -> set[str]:
-            return {leaf.owner for formula in formulas for leaf in formula.leaves.values() if leaf.owner}
-
-        overall = owners(requested) or owners(filtered)
+        All of the query, as a measure that an aggregate filter names has one value in both places.
+        """
+        overall = _owners(formulas)
 
         def settle(formula: Formula, text: str, location: str) -> Formula:
             if all(leaf.owner for leaf in formula.leaves.values()):
                 return formula
-            own = owners([formula]) or overall
+            own = _owners([formula]) or overall
             if len(own) != 1:
                 raise self._no_source(text, own, location)
             return self.compiler.owned(formula, next(iter(own)))
@@ -553,6 +559,10 @@ def _fields(column: exp.Expr) -> list[exp.Identifier]:
 
 def _position(key: str, dimensions: int) -> int:
     return int(key[1:]) + (dimensions if key[0] == "m" else 0)
+
+
+def _owners(formulas: Iterable[Formula]) -> set[str]:
+    return {leaf.owner for formula in formulas for leaf in formula.leaves.values() if leaf.owner}
 
 
 def leaves_of(formulas: Sequence[Formula]) -> Mapping[str, Leaf]:

@@ -130,9 +130,9 @@ class RowBuilder:
         return roots[0]
 
     def heads(self, nodes: Sequence[str]) -> list[str]:
-        """The dimension nodes that reach all dimension nodes."""
+        """The dimension nodes that reach all dimension nodes, as `via` asks."""
         unique = list(dict.fromkeys(nodes))
-        return [node for node in unique if all(self.graph.reaches(node, other) for other in unique)]
+        return [node for node in unique if all(self.graph.reaches_by(node, other, self.routing) for other in unique)]
 
     def covers(self, owner: Rows, head: Rows, dimensions: Sequence[str]) -> bool:
         """Whether every key of `head` is a key of `owner`, by filters and paths alone.

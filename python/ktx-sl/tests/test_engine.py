@@ -11,7 +11,7 @@ import pytest
 from databases import Database, same_rows
 from semantic_layer import SemanticEngine, SemanticLayerError, SemanticQuery
 from semantic_layer.errors import CODES, Candidate, InvalidQuery, edit_distance, nearest
-from worked import CITIES_MODEL, SHOP_DATA, SHOP_MODEL
+from worked import CITIES_DATA, CITIES_MODEL, SHOP_DATA, SHOP_MODEL
 
 
 @cache
@@ -117,11 +117,26 @@ def test_nulls_go_where_they_are_sent(dialect: str, direction: str, nulls: str) 
     assert rows[0 if nulls == "first" else -1][0] is None
 
 
+def test_a_dimension_whose_source_cannot_go_where_via_asks_adds_no_groups() -> None:
+    engine = SemanticEngine.from_sources(CITIES_MODEL, dialect="duckdb")
+    query = q(["count(shipments.id)"], ["origins.id", "cities.name"], via={"cities": "dests"})
+    result = engine.query(query)
+    with Database("duckdb", CITIES_DATA) as database:
+        assert database.run(result.sql)[1] == [(1, "Rome", 1)]
+    assert [warning.code for warning in result.resolved_plan.warnings] == ["no_empty_groups"]
+
+
 # -- refusals
 
 REFUSALS: list[tuple[dict[str, Any], str, str, bool]] = [
     (q([]), "empty_query", "/measures", True),
     (q(["count(*)"]), "no_source", "/measures/0", True),
+    (
+        q([{"expr": "count(*)", "name": "rows"}, "tickets.tc"], filters=["rows > orders.n"]),
+        "no_source",
+        "/measures/0",
+        True,
+    ),
     (q(["orders.n"], ["ordrs.status"]), "unknown_source", "/dimensions/0", True),
     (q(["orders.n"], ["orders.satus"]), "unknown_column", "/dimensions/0", True),
     (q(["orders.n"], filters=["stauts = 'paid'"]), "unknown_column", "/filters/0", True),
@@ -284,6 +299,27 @@ def test_compatible_tells_what_can_be_added() -> None:
     verdicts = shop().compatible(dimensions=["products.category"])
     usable = {item["ref"] for item in verdicts["measures"] if item["usable"]}
     assert usable == {"order_items.units", "order_items.irev"}
+
+
+# -- count(*)
+
+LONE_COUNTS: list[tuple[dict[str, Any], list[tuple[Any, ...]]]] = [
+    (q(["count(*)", "orders.gross"]), [(6, 260)]),
+    (q(["count(*)"], filters=["tickets.tc > 0"]), [(5,)]),
+    (q(["count(*)"], order_by=["tickets.tc"]), [(5,)]),
+    (q([{"expr": "count(*) / tickets.tc", "name": "one"}, "orders.n"], filters=["one < orders.n"]), [(1, 6)]),
+    (q([{"expr": "count(*)", "name": "rows"}, {"expr": "rows / orders.n", "name": "one"}]), [(6, 1)]),
+]
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "sqlite"])
+@pytest.mark.parametrize(("query", "rows"), LONE_COUNTS, ids=[str(i) for i in range(len(LONE_COUNTS))])
+def test_a_lone_count_is_over_the_only_other_owner_of_its_text_else_of_the_query(
+    query: dict[str, Any], rows: list[tuple[Any, ...]], dialect: str
+) -> None:
+    engine = SemanticEngine.from_sources(SHOP_MODEL, dialect=dialect)
+    with Database(dialect, SHOP_DATA) as database:
+        assert same_rows(database.run(engine.query(copy.deepcopy(query)).sql)[1], rows)
 
 
 # -- division

@@ -94,7 +94,8 @@ class _Run:
                 self.measures.append(measure)
         if not self.dimensions and not self.measures:
             raise Refused("empty_query")
-        self.names.requested.update({name: value for _, name, _, value in self.measures})
+        for _, name, _, value in self.measures:
+            self.names.requested[name] = None if name in self.names.requested else value
         self.row_clauses: list[Clause] = []
         self.value_filters: list[Scalar] = []
         for text in self.query.get("filters", []):
@@ -151,7 +152,8 @@ class _Run:
         aliases = [alias.lower() for alias in self._columns()]
         hits: list[Any] = []
         for position, dimension in enumerate(self.dimensions):
-            asked = {aliases[position], f"{dimension.node}.{dimension.column}".lower(), *self.fields[dimension]}
+            column = dimension.column.lower()
+            asked = {aliases[position], column, f"{dimension.node}.{dimension.column}".lower(), *self.fields[dimension]}
             if field.lower() in asked:
                 hits.append(position)
         for position, (_, name, text, _) in enumerate(self.measures, len(self.dimensions)):
@@ -269,7 +271,12 @@ class _Run:
     # row filters
 
     def direct(self, clause: Clause, node: str) -> bool:
-        return all(self.graph.reaches(node, other) for other in clause.condition.nodes)
+        nodes = clause.condition.nodes
+        if all(self.graph.reaches(node, other) for other in nodes):
+            return True
+        if all(self.graph.reaches_freely(node, other) for other in nodes):
+            raise Refused("no_path", f"{node} to {sorted(nodes)} as via asks")
+        return False
 
     def root(self, clause: Clause) -> str:
         nodes = clause.condition.nodes
@@ -308,9 +315,12 @@ class _Run:
         """Rows of `node` that the clauses let through; those applying neither way are left out by `exists` False."""
         direct = [clause for clause in clauses if self.direct(clause, node)]
         groups = self.groups([clause for clause in clauses if clause not in direct]) if exists else {}
-        for root in groups:
+        for root, members in groups.items():
             if self.graph.general_path(node, root) is None:
                 raise Refused("unreachable_filter", f"{node} has no path to {root}")
+            for member in members:
+                for read in member.condition.nodes:
+                    self.graph.path(root, read)  # one path each, whether or not there are rows to try it on
         kept = []
         for row in self.rows(node):
             if not all(self.holds(clause.condition, node, row) for clause in direct):
@@ -329,7 +339,9 @@ class _Run:
             return True
         if not self.exists:
             return False
-        return self.graph.general_path(owner, self.root(clause)) is not None
+        groups = self.groups([other for other in self.row_clauses if not self.direct(other, owner)])
+        roots = [root for root, members in groups.items() if clause in members]
+        return all(self.graph.general_path(owner, root) is not None for root in roots)
 
     # the answer
 

@@ -134,10 +134,11 @@ class Graph:
         heads = self._candidates(start, middle)
         tails = self._shortest(middle, end)
         paths = [head + tail for head in heads for tail in tails]
-        for path in paths:
-            nodes = [start, *(step[2] for step in path)]
-            if len(set(nodes)) < len(nodes):
-                raise Refused("ambiguous_path", f"via enters a node twice: {nodes}")
+        twice = [path for path in paths if len({start, *(step[2] for step in path)}) <= len(path)]
+        if twice and self.warn and len(twice) < len(paths):
+            raise Undetermined("which of several is taken, when one enters a node twice")
+        if twice:
+            raise Refused("ambiguous_path", f"via enters a node twice: {[start, *(step[2] for step in twice[0])]}")
         return paths
 
     def _reaches(self, start: str, end: str) -> bool:

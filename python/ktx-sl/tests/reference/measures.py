@@ -78,7 +78,7 @@ class Names:
 
     def __init__(self, graph: Graph, named: Mapping[str, str], requested: Mapping[str, Scalar] | None = None) -> None:
         self.graph, self.named = graph, named
-        self.requested: dict[str, Scalar] = dict(requested or {})
+        self.requested: dict[str, Scalar | None] = dict(requested or {})  # None: several have the name
 
     # columns
 
@@ -165,9 +165,9 @@ class Names:
         if not value.parts:
             raise Refused("not_a_measure", tree.sql())
         own = [part for part in value.parts.values() if isinstance(part, Leaf)]
-        owners = {leaf.owner for leaf in own if leaf.owner}
+        owners = {leaf.owner for leaf in value.leaves() if leaf.owner}
         for leaf in own:
-            if leaf.owner is None and len(owners) == 1:  # a lone count(*) beside another aggregate
+            if leaf.owner is None and len(owners) == 1:  # a lone count(*) beside another aggregate or measure
                 leaf.owner = next(iter(owners))
         return value
 
@@ -185,7 +185,9 @@ class Names:
         if context is not None:
             return self.measure(context, name, guards, stack)
         if name in self.requested:
-            return self.requested[name]
+            if (value := self.requested[name]) is None:
+                raise Refused("ambiguous", name)
+            return value
         if name in self.named:
             if f"={name}" in stack:
                 raise Refused("circular", name)
