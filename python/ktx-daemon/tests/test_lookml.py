@@ -361,6 +361,8 @@ def test_skipped_views_say_why(content: str, reason: str) -> None:
     ("content", "warning"),
     [
         ("view: { broken", "not LookML"),
+        (";", "a single ';'"),
+        ("view: w { sql_table_name: t ;;; }", "a single ';'"),
         ("view: w {} } view: lost {}", "unexpected token"),
         (
             "view: w { sql_table_name: t ;; extends: [nosuch] dimension: a {} }",
@@ -384,6 +386,12 @@ def test_faults_are_warnings_and_the_rest_goes_on(content: str, warning: str) ->
     answer = parse("view: ok { sql_table_name: t ;; dimension: a {} }", content)
     assert any(warning in text for text in answer.warnings), answer.warnings
     assert "ok" in {item.name for item in answer.views}
+
+
+def test_a_single_semicolon_within_an_expression_is_part_of_it() -> None:
+    found = columns(view("dimension: a { sql: split_part(${TABLE}.a, ';', 1) ;; }"))
+    assert found["a"].expr is not None
+    assert "';'" in found["a"].expr
 
 
 def test_constants_come_from_manifests_once_and_overrides_win() -> None:

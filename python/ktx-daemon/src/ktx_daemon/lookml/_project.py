@@ -71,15 +71,19 @@ def with_constants(text: str, constants: Mapping[str, str]) -> str:
 
 
 def _parsed(file: LookmlFile, warnings: list[str]) -> Object:
-    from lkml.lexer import Lexer
     from lkml.parser import Parser
     from lkml.simple import DictVisitor
     from lkml.tokens import StreamEndToken
 
+    from ktx_daemon.lookml._lexer import LoneSemicolon, ProjectLexer
+
     try:
-        parser = Parser(Lexer(file.content).scan())
+        parser = Parser(ProjectLexer(file.content).scan())
         content = DictVisitor().visit(parser.parse())  # type: ignore[no-untyped-call]
         complete = isinstance(parser.peek(), StreamEndToken)
+    except LoneSemicolon as error:
+        warnings.append(f"{file.path}: not LookML: a single ';' in line {error.line}; the file was left out")
+        return {}
     except (Exception, RecursionError):  # the lexer leaves by whatever exception comes first
         warnings.append(f"{file.path}: not LookML; the file was left out")
         return {}
