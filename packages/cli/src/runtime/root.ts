@@ -29,10 +29,11 @@ export async function ownership(paths: RuntimePaths): Promise<Ownership> {
     names = await readdir(paths.root);
   } catch (error) {
     const code = errnoOf(error);
-    if (code === 'ENOENT') return (await exists(paths.root)) ? 'not-a-directory' : 'absent';
+    if (code === 'ENOENT') return (await isDanglingLink(paths.root)) ? 'not-a-directory' : 'absent';
     return code === 'ENOTDIR' ? 'not-a-directory' : 'unreadable';
   }
-  if (names.includes('.ktx-runtime-root')) return await markerState(paths.marker);
+  // Another process may have marked the root after its names were listed.
+  if (names.includes('.ktx-runtime-root') || (await isThere(paths.marker))) return await markerState(paths.marker);
   if (names.length === 0) return 'empty';
   return (await onlyVersions(paths.root, names)) ? 'adoptable' : 'foreign';
 }
@@ -124,6 +125,12 @@ async function onlyVersions(root: string, names: readonly string[]): Promise<boo
   return true;
 }
 
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => lstat(path).catch(() => undefined))) !== undefined;
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
+}
+
+/** A directory that another process has made just now is none. */
+async function isDanglingLink(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  return found?.isSymbolicLink() === true && (await stat(path).catch(() => undefined)) === undefined;
 }
