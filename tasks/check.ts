@@ -93,7 +93,7 @@ async function suite(
   context: Context,
   tally: Tally,
   plan: Command,
-  read: (line: string) => Partial<Counts> | undefined,
+  read: (line: string, before: Counts) => Partial<Counts> | undefined,
 ): Promise<void> {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   const names: string[] = [];
@@ -101,7 +101,7 @@ async function suite(
     ...context.log,
     child(task, lines) {
       for (const line of lines.map((one) => one.replaceAll(ANSI, ''))) {
-        Object.assign(counts, read(line));
+        Object.assign(counts, read(line, counts));
         const name = failedTest(line);
         if (name) names.push(name);
       }
@@ -140,8 +140,12 @@ export function readPytest(line: string): Partial<Counts> | undefined {
   };
 }
 
-/** The closing lines of ava, one a kind: `12 tests passed`, `1 test failed`, `2 tests skipped`. */
-export function readAva(line: string): Partial<Counts> | undefined {
+/**
+ * The closing lines of ava, one a kind: `12 tests passed`, `1 test failed`, `2 tests skipped`. With a failed test it
+ * does not say how many passed: so each that does counts as it comes.
+ */
+export function readAva(line: string, { passed }: Pick<Counts, 'passed'>): Partial<Counts> | undefined {
+  if (/^\s*✔ \S/.test(line)) return { passed: passed + 1 };
   const match =
     /^\s*(\d+) (?:(tests?|known failures?|uncaught exceptions?|unhandled rejections?)) ?(passed|failed|skipped|todo)?$/.exec(
       line,

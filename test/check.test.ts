@@ -18,9 +18,11 @@ const AVA: readonly [string, object | undefined][] = [
   ['  1 uncaught exception', { failed: 1 }],
   ['  3 tests skipped', { skipped: 3 }],
   ['  1 test todo', { skipped: 1 }],
-  ['  ✔ 12 tests passed in the title of a test', undefined],
+  ['  ✔ 12 tests passed in the title of a test', { passed: 8 }],
+  ['    ℹ ✔ in what a test logs', undefined],
 ];
-for (const [line, counts] of AVA) test(`ava: ${line}`, (t) => t.deepEqual(readAva(line), counts as never));
+for (const [line, counts] of AVA)
+  test(`ava: ${line}`, (t) => t.deepEqual(readAva(line, { passed: 7 }), counts as never));
 
 const NAMES: readonly [string, string | undefined][] = [
   ['FAILED python/a/test_b.py::test_c[x y] - assert 1 == 2', 'python/a/test_b.py::test_c[x y] - assert 1 == 2'],
