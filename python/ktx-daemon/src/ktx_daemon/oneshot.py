@@ -6,6 +6,7 @@ or user code prints can become part of it.
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -47,6 +48,8 @@ def run_one_shot(row: Capability, error_format: str, handler: Handler | None = N
 
 
 def _run(row: Capability, handler: Handler | None) -> Success | Failure:
+    with suppress(Exception):  # told when the request needs it
+        importlib.import_module(row.module)  # while the caller still writes its request
     try:
         body = _read_stdin()
     except DaemonError as exc:
