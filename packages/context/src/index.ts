@@ -1,7 +1,12 @@
 /** `@ktx/context`: projects, sources, compute and read-only executors; no prompts, no exits. */
 
 export { createHttpCompute, type Endpoint, type HttpOptions, httpExchange } from './compute/http.ts';
-export { createOneShotCompute, type OneShotOptions, oneShotExchange } from './compute/one-shot.ts';
+export {
+  createOneShotCompute,
+  type OneShotOptions,
+  type Started,
+  startOneShot,
+} from './compute/one-shot.ts';
 export type * from './compute/port.ts';
 export { computeOver } from './compute/respond.ts';
 export { isKtxError, KtxError, type KtxErrorOptions } from './errors.ts';

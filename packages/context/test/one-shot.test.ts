@@ -1,23 +1,28 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
-import { type Compute, createOneShotCompute, type KtxError, type Launch, type OneShotOptions } from '../src/index.ts';
+import {
+  type Compute,
+  createOneShotCompute,
+  type KtxError,
+  type Launch,
+  type OneShotOptions,
+  startOneShot,
+} from '../src/index.ts';
 import { needsPython, workspaceLaunch } from './_support/python.ts';
 import { temporaryTree } from './_support/tree.ts';
 
 const fake = fileURLToPath(new URL('_support/fake-python.mjs', import.meta.url));
 const request = { sources: [], query: { measures: ['a.b'] }, dialect: 'postgres' };
 
+function launchOf(mode: string, env: Record<string, string> = {}): Launch {
+  return { python: process.execPath, args: [fake], cwd: process.cwd(), env: { FAKE_MODE: mode, ...env } };
+}
+
 function faulty(mode: string, options: OneShotOptions = {}, env: Record<string, string> = {}): Compute {
-  const launch: Launch = {
-    python: process.execPath,
-    args: [fake],
-    cwd: process.cwd(),
-    env: { FAKE_MODE: mode, ...env },
-  };
-  return createOneShotCompute(launch, options);
+  return createOneShotCompute(launchOf(mode, env), options);
 }
 
 async function failure(t: ExecutionContext, compute: Compute): Promise<KtxError> {
@@ -141,11 +146,25 @@ test('an interpreter that is not there asks for a repair', async (t) => {
   t.regex(error.hint ?? '', /runtime install/);
 });
 
-test('a body beyond 64 MiB is refused before anything starts', async (t) => {
-  const error = (await t.throwsAsync(
-    faulty('good').query({ ...request, query: { measures: ['x'.repeat(64 * 1024 * 1024)] } }),
-  )) as KtxError;
+test('a body beyond 64 MiB is refused, and its process ended', async (t) => {
+  const record = join(temporaryTree(t), 'record.json');
+  const send = await startOneShot(launchOf('hang', { FAKE_RECORD: record }), 'query');
+  while (!existsSync(record) || readFileSync(record, 'utf8') === '') await sleep(20);
+  const error = (await t.throwsAsync(send({ query: 'x'.repeat(64 * 1024 * 1024) }))) as KtxError;
   t.is(error.code, 'limit_exceeded');
+  t.true(await gone(JSON.parse(readFileSync(record, 'utf8')).pid));
+});
+
+test('a process started ahead waits for its body, and its time counts from there', async (t) => {
+  const send = await startOneShot(launchOf('echo'), 'query', { timeoutMs: 5000 });
+  await sleep(5500);
+  t.like(await send(request), { plan: { echo: request } });
+});
+
+test('a process that could not be started ahead is told with its body', async (t) => {
+  const send = await startOneShot({ ...launchOf('echo'), python: '/nowhere/python' }, 'query');
+  await sleep(200);
+  t.is(((await t.throwsAsync(send(request))) as KtxError).code, 'runtime_unusable');
 });
 
 async function gone(pid: number): Promise<boolean> {

@@ -23,6 +23,12 @@ export async function ensure(options: EnsureOptions): Promise<Launch> {
   return launchOf(paths, await ensureManifest(options, paths), options.context);
 }
 
+export async function ready({ context, feature = 'core' }: EnsureOptions): Promise<Launch | undefined> {
+  const paths = runtimePaths(context);
+  const { kind, manifest } = await judge(paths, await loadBuildInfo(paths), ['core', feature]);
+  return kind === 'ready' && manifest !== undefined ? launchOf(paths, manifest, context) : undefined;
+}
+
 export async function ensureManifest(options: EnsureOptions, paths: RuntimePaths): Promise<InstalledManifest> {
   const { context, feature = 'core', repair = false } = options;
   const verdict = await judge(paths, await loadBuildInfo(paths), ['core', feature]);

@@ -1,8 +1,8 @@
 /**
  * The managed runtime as the commands see it.
  *
- * `ensureRuntime` is the only door to Python: it installs lazily under the user's policy. `findManagedDaemon` never
- * starts anything; `startManagedDaemon` does. All three take the command's context for policy, output and signals.
+ * `ensureRuntime` is the only door to Python: it installs lazily under the user's policy; `readyRuntime` is the same door
+ * if it stands open. `findManagedDaemon` never starts anything; `startManagedDaemon` does. All take the command's context for policy, output and signals.
  */
 import type { CommandContext } from '../command.ts';
 import type { Feature, Launch, ManagedDaemon } from './types.ts';
@@ -15,6 +15,12 @@ export interface EnsureOptions {
   readonly feature?: Feature;
   /** The last launch could not be spawned: look again and repair instead of trusting what is on disk. */
   readonly repair?: boolean;
+}
+
+/** A launch of the runtime if it is ready; never installs, never asks. */
+export async function readyRuntime(options: EnsureOptions): Promise<Launch | undefined> {
+  const { ready } = await import('./ensure.ts');
+  return ready(options);
 }
 
 /**

@@ -1,16 +1,23 @@
 // The interpreter of a fake environment: answers the probes of an installation, and serves as a daemon with faults.
 //
+// FAKE_STARTED file for a line `<subcommand> <pid>` of every one-shot operation; each answers its request with SELECT 1
 // FAKE_DAEMON  JSON: { exitAtStart, stderr, muteAfterStart, deaf, version, nonce, slow (ms), infoStatus, keepReady,
 //                      noReady, platform, saysVersion, importError, readyDelay, probeExit }
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
 const argv = process.argv.slice(2);
 const fault = JSON.parse(process.env.FAKE_DAEMON ?? '{}');
 
 if (argv.includes('serve-http')) serve();
+else if (argv.includes('--error-format')) {
+  const subcommand = argv[argv.indexOf('--error-format') - 1];
+  if (process.env.FAKE_STARTED) appendFileSync(process.env.FAKE_STARTED, `${subcommand} ${process.pid}\n`);
+  const { dialect } = JSON.parse(readFileSync(0, 'utf8'));
+  process.stdout.write(JSON.stringify({ sql: 'SELECT 1', dialect, columns: [], plan: {} }));
+}
 // Fetching a model is no fault of anyone's to imitate: the workspace's interpreter does it.
 else if (argv.includes('ktx_daemon.embedding_model')) {
   process.exitCode = spawnSync(process.env.REAL_PYTHON, argv, { stdio: 'inherit' }).status ?? 1;

@@ -38,10 +38,15 @@ process.on('exit', () => {
 });
 
 /**
- * Runs `command` with `input` on stdin. Resolves however the child ended; rejects with the system's
- * error if it could not be started, and with the signal's reason if it was aborted.
+ * Runs `command` with `input` on stdin; input still to come finds the child started, and the time counts from it.
+ * Resolves however the child ended; rejects with the system's error if it could not be started, with the signal's
+ * reason if it was aborted, and with the input's error if there will be none.
  */
-export function runChild(command: ChildCommand, input: Uint8Array, limits: ChildLimits): Promise<ChildResult> {
+export function runChild(
+  command: ChildCommand,
+  input: Uint8Array | Promise<Uint8Array>,
+  limits: ChildLimits,
+): Promise<ChildResult> {
   return new Promise((resolve, reject) => {
     limits.signal?.throwIfAborted();
     const child = spawn(command.command, command.args, {
@@ -61,7 +66,7 @@ export function runChild(command: ChildCommand, input: Uint8Array, limits: Child
       stdout.length = 0;
       killGroup(child);
     };
-    const timer = setTimeout(end, limits.timeoutMs, 'timeout' as const);
+    let timer: NodeJS.Timeout | undefined;
     const abort = (): void => killGroup(child);
     limits.signal?.addEventListener('abort', abort, { once: true });
     const settle = (): void => {
@@ -94,7 +99,16 @@ export function runChild(command: ChildCommand, input: Uint8Array, limits: Child
     });
     // A child that ends without reading breaks the pipe; its exit says more than EPIPE would.
     child.stdin.on('error', () => {});
-    child.stdin.end(input);
+    Promise.resolve(input).then(
+      (bytes) => {
+        if (alive.has(child)) timer = setTimeout(end, limits.timeoutMs, 'timeout' as const);
+        child.stdin.end(bytes);
+      },
+      (error) => {
+        reject(error);
+        killGroup(child);
+      },
+    );
   });
 }
 

@@ -29,26 +29,45 @@ export function createOneShotCompute(launch: Launch, options: OneShotOptions = {
   return computeOver(oneShotExchange(launch, options));
 }
 
-export function oneShotExchange(launch: Launch, { timeoutMs = 60_000, signal }: OneShotOptions = {}): Exchange {
-  return async (operation, body) => {
-    const input = Buffer.from(JSON.stringify(body), 'utf8');
-    if (input.length > MAX_ONE_SHOT_BODY) throw tooLarge(operation, input.length);
-    const { subcommand } = OPERATIONS[operation];
-    const { runChild } = await import('./child.ts');
+export function oneShotExchange(launch: Launch, options: OneShotOptions = {}): Exchange {
+  return async (operation, body) => await (await startOneShot(launch, operation, options))(body);
+}
+
+/** Brings one body to a process that runs already, and its (unchecked) answer back. */
+export type Started = (body: unknown) => Promise<unknown>;
+
+/**
+ * A process for one operation, started before its body is known: Python imports while the caller prepares.
+ *
+ * One that gets no body ends with this process.
+ */
+export async function startOneShot(
+  launch: Launch,
+  operation: Operation,
+  { timeoutMs = 60_000, signal }: OneShotOptions = {},
+): Promise<Started> {
+  const { runChild } = await import('./child.ts');
+  const input = Promise.withResolvers<Uint8Array>();
+  const running = runChild(
+    {
+      command: launch.python,
+      args: [...launch.args, OPERATIONS[operation].subcommand, '--error-format', 'json'],
+      cwd: launch.cwd,
+      env: launch.env,
+    },
+    input.promise,
+    { timeoutMs, maxOutput: MAX_STDOUT, signal },
+  );
+  running.catch(() => {}); // told to whoever sends the body
+  return async (body) => {
+    const bytes = Buffer.from(JSON.stringify(body), 'utf8');
+    if (bytes.length <= MAX_ONE_SHOT_BODY) input.resolve(bytes);
+    else input.reject(tooLarge(operation, bytes.length));
     let result: ChildResult;
     try {
-      result = await runChild(
-        {
-          command: launch.python,
-          args: [...launch.args, subcommand, '--error-format', 'json'],
-          cwd: launch.cwd,
-          env: launch.env,
-        },
-        input,
-        { timeoutMs, maxOutput: MAX_STDOUT, signal },
-      );
+      result = await running;
     } catch (error) {
-      if (signal?.aborted) throw error;
+      if (signal?.aborted || error instanceof KtxError) throw error;
       throw unusable(launch, error as NodeJS.ErrnoException);
     }
     return parsed(operation, result, timeoutMs);

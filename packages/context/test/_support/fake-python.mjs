@@ -3,7 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 
 const { FAKE_MODE: mode = 'echo', FAKE_RECORD: record } = process.env;
 if (record)
-  writeFileSync(record, JSON.stringify({ argv: process.argv.slice(2), cwd: process.cwd(), env: process.env }));
+  writeFileSync(
+    record,
+    JSON.stringify({ argv: process.argv.slice(2), cwd: process.cwd(), env: process.env, pid: process.pid }),
+  );
 const out = (text) => process.stdout.write(text);
 const good = { sql: 'SELECT 1', dialect: 'postgres', columns: [], plan: {} };
 

@@ -30,8 +30,9 @@ export const slQuery: Handler<QueryOptions> = async (context, _positionals, opti
   const project = openProject(context);
   const connection = chosenConnection(project, options.connectionId);
   const executor = plan.execute ? await createExecutor(connection, { env: context.env }) : undefined;
-  const model = planned(loadSources(project, { connectionId: connection.id }), query, connection);
   const compute = computeFor(context);
+  await compute.prepare('query', ...(plan.execute ? (['validateReadOnly'] as const) : []));
+  const model = planned(loadSources(project, { connectionId: connection.id }), query, connection);
   let answer: QueryResult;
   try {
     answer = await compute.query({ sources: model.sources, query, dialect: connection.dialect });

@@ -43,6 +43,7 @@ export const slValidate: Handler<Options> = async (context, [name], options) => 
   const project = openProject(context);
   const connections = connectionsOf(project, name, options);
   const compute = shapeOnly ? undefined : computeFor(context);
+  await compute?.prepare('validate');
   const parts: Findings[] = [];
   for (const connection of connections) parts.push(await checked(project, connection, name, compute));
   const errors = parts.flatMap((part) => part.errors);
