@@ -1,7 +1,8 @@
 """Reintroduce each known defect and see that a test fails.
 
 `python bench/mutations.py [D4 D7 ...]` copies the package and its tests, plants one defect at a time, runs the tests
-named for it and prints a table. Exit status 1 if any defect survives, or no longer fits the source text.
+named for it and prints a table. Exit status 1 if any defect survives, or no longer fits the source text. The ordinary
+run does the same without the table (`tests/test_mutations.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +120,14 @@ MUTATIONS = (
     ),
     Mutation(
         "D12",
-        "facts joined one to one share the rows of one of them",
+        "measures of facts joined one to one share the rows of one of them",
+        "measures.py",
+        "        if scope.home in owners:\n            return str(scope.home)",
+        "        if scope.home in owners:\n            return min(n for n in self.graph.nodes if self.graph.reaches(n, scope.home) and self.graph.reaches(scope.home, n))",
+    ),
+    Mutation(
+        "D12",
+        "aggregates over facts joined one to one share the rows of one of them",
         "measures.py",
         "        if len(owners) == 1:\n            return owners[0]",
         "        if len(owners) == 1:\n"
@@ -206,66 +214,44 @@ def fits(mutation: Mutation, package: Path = ROOT / "semantic_layer") -> bool:
     return (package / mutation.module).read_text(encoding="utf-8").count(mutation.old) == 1
 
 
-def run_tests(tree: Path, defect: str | None = None) -> subprocess.CompletedProcess[str]:
-    """The tests of one defect, or all of them, in `tree`."""
-    chosen = ["-k", f"{defect} or {defect.lower()}_"] if defect else []
+def check(mutation: Mutation, directory: Path) -> tuple[bool, str]:
+    """Whether a test named for the defect fails on a copy with it, made in `directory`; and the first that fails."""
+    if not fits(mutation):
+        return False, f"the text to change is not in {mutation.module} once"
+    for name in ("semantic_layer", "tests"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (directory / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n", encoding="utf-8")
+    path = directory / "semantic_layer" / mutation.module
+    path.write_text(path.read_text(encoding="utf-8").replace(mutation.old, mutation.new), encoding="utf-8")
+    done = _run_tests(directory, mutation.defect)
+    failed = re.search(r"^(?:FAILED|ERROR) (.+)$", done.stdout, re.MULTILINE)
+    first = failed.group(1) if failed else done.stdout[-300:].strip()
+    # -k D1 also runs the tests of D10: only its own count
+    own = re.search(rf"\[{mutation.defect} |_{mutation.defect.lower()}_", first)
+    return done.returncode == 1 and own is not None, first
+
+
+def _run_tests(tree: Path, defect: str) -> subprocess.CompletedProcess[str]:
     plugins = [part for name in ("cacheprovider", "xdist", "hypothesispytest") for part in ("-p", f"no:{name}")]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=no", *plugins, *chosen, TESTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=no", *plugins]
+    command += ["-k", f"{defect} or {defect.lower()}_", TESTS]
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
-
-
-def plant(mutation: Mutation, tree: Path) -> Callable[[], None]:
-    """Change the copy in `tree`; the result changes it back. The package itself may be edited meanwhile."""
-    path = tree / "semantic_layer" / mutation.module
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
-
-    def restore() -> None:
-        path.write_text(text, encoding="utf-8")
-
-    return restore
 
 
 def main(wanted: Sequence[str]) -> int:
     """Print the table; 0 if every wanted defect (default: all) is caught."""
     survivors = 0
-    with tempfile.TemporaryDirectory() as directory:
-        tree = Path(directory)
-        for name in ("semantic_layer", "tests"):
-            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-        (tree / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n", encoding="utf-8")
-        whole = run_tests(tree)
-        if whole.returncode:
-            print(f"the tests fail without any defect:\n{whole.stdout[-2000:]}")
-            return 1
-        print(f"{'defect':<7} {'verdict':<9} planted, and the first test to fail")
-        for mutation in MUTATIONS:
-            if wanted and mutation.defect not in wanted:
-                continue
-            if not fits(mutation, tree / "semantic_layer"):
-                survivors += 1
-                print(
-                    f"{mutation.defect:<7} {'NO FIT':<9} {mutation.what}: the text is not in {mutation.module} once",
-                    flush=True,
-                )
-                continue
-            restore = plant(mutation, tree)
-            done = run_tests(tree, mutation.defect)
-            restore()
-            failed = re.search(r"^(?:FAILED|ERROR) (.+)$", done.stdout, re.MULTILINE)
-            caught = done.returncode == 1 and failed is not None
-            survivors += not caught
-            verdict = "caught" if caught else "SURVIVES"
-            print(
-                f"{mutation.defect:<7} {verdict:<9} {mutation.what}: {failed.group(1)[:150] if failed else done.stdout[-300:]}",
-                flush=True,
-            )
-    print(
-        f"\n{survivors} of {len({m.defect for m in MUTATIONS})} defects not caught"
-        if survivors
-        else "\nevery defect is caught"
-    )
+    print(f"{'defect':<7} {'verdict':<9} planted, and the first test to fail")
+    for mutation in MUTATIONS:
+        if wanted and mutation.defect not in wanted:
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            caught, first = check(mutation, Path(directory))
+        survivors += not caught
+        verdict = "caught" if caught else "SURVIVES"
+        print(f"{mutation.defect:<7} {verdict:<9} {mutation.what}: {first[:150]}", flush=True)
+    print(f"\n{survivors} planted defects not caught" if survivors else "\nevery planted defect is caught")
     return 1 if survivors else 0
 
 
