@@ -48,7 +48,7 @@ export interface Context {
   /** Digest of the graph's own code: an input of every step. */
   readonly ownCode: () => Promise<string>;
   /** The folder for what is built beside; claimed on first use, and those of dead runs are swept then. */
-  readonly scratch: () => Promise<Scratch>;
+  readonly scratch: () => Scratch;
   /** Run a child to its end; returns captured stdout. */
   readonly run: (plan: Command) => Promise<string>;
   /** Take the checkout's lock for the rest of the process, or until `release`. */
@@ -133,28 +133,25 @@ export function createContext(root: string, options: ContextOptions = {}): Conte
  * what siblings' children and folders would leave behind is ended at exit.
  */
 function scratchKeeper(at: Layout, token: string) {
-  let opened: Promise<Scratch> | undefined;
-  let ready: Scratch | undefined;
+  let open: Scratch | undefined;
   const leave = () => {
     killAll();
-    ready?.remove();
+    open?.remove();
   };
   return {
-    scratch(): Promise<Scratch> {
-      opened ??= openScratch(at.work, token).then((made) => {
+    scratch(): Scratch {
+      if (!open) {
+        open = openScratch(at.work, token);
         process.once('exit', leave);
-        ready = made;
-        return made;
-      });
-      return opened;
+      }
+      return open;
     },
     /** Children of before a scratch folder is claimed are short questions; they are not noted. */
-    adopt: (pid: number) => ready?.adopt(pid) ?? (() => {}),
+    adopt: (pid: number) => open?.adopt(pid) ?? (() => {}),
     release(): void {
       process.off('exit', leave);
-      ready?.remove();
-      opened = undefined;
-      ready = undefined;
+      open?.remove();
+      open = undefined;
     },
   };
 }

@@ -4,10 +4,13 @@
  *
  * A run that died is known by its owner's identity; its children, which live in
  * groups of their own and survive it, are ended before its folder is removed, so
- * that nobody writes there any more.
+ * that nobody writes there any more. A child that was started but not yet noted
+ * when its owner died is unknown: what it still writes goes at the end of the run.
+ *
+ * All of it is synchronous: it has to work in the last moment of a process, and
+ * nobody may come between a folder and its owner's name.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive, type ProcessIdentity, processIdentity } from './process-identity.ts';
 
@@ -16,22 +19,25 @@ export interface Scratch {
   readonly folder: (name: string) => string;
   /** Note a child; returns what forgets it. */
   readonly adopt: (pid: number) => () => void;
-  /** Remove the run's folder; synchronous, for the last moment of a process. */
+  /** Remove the run's folder, and what dead runs left since. */
   readonly remove: () => void;
 }
 
 /** Claim the folder of this run and remove those of dead ones. */
-export async function openScratch(work: string, token: string): Promise<Scratch> {
+export function openScratch(work: string, token: string): Scratch {
   const own = join(work, token);
   const children = join(own, '.children');
   try {
-    await mkdir(children, { recursive: true });
+    mkdirSync(children, { recursive: true });
     writeFileSync(join(own, '.owner'), JSON.stringify(processIdentity()));
   } catch (error) {
-    await rm(own, { recursive: true, force: true }).catch(() => {}); // on a full disk not even this stays
+    removed(own); // on a full disk not even this stays
     throw error;
   }
-  for (const name of await readdir(work)) if (name !== token) await sweep(join(work, name));
+  const sweepOthers = () => {
+    for (const name of namesIn(work)) if (name !== token) sweep(join(work, name));
+  };
+  sweepOthers();
   return {
     folder: (name) => join(own, name),
     adopt(pid) {
@@ -41,23 +47,28 @@ export async function openScratch(work: string, token: string): Promise<Scratch>
       return () => rmSync(note, { force: true });
     },
     remove() {
-      try {
-        rmSync(own, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }); // children may still be dying
-      } catch {
-        // one of them still holds it; the next run sweeps
-      }
+      removed(own);
+      sweepOthers();
     },
   };
 }
 
-async function sweep(folder: string): Promise<void> {
-  const owner = await identityIn(join(folder, '.owner'));
+function sweep(folder: string): void {
+  const owner = identityIn(join(folder, '.owner'));
   if (owner && isAlive(owner)) return;
-  for (const pid of await readdir(join(folder, '.children')).catch(() => [])) {
-    const child = await identityIn(join(folder, '.children', pid));
+  for (const pid of namesIn(join(folder, '.children'))) {
+    const child = identityIn(join(folder, '.children', pid));
     if (child && isAlive(child)) endGroup(child.pid);
   }
-  await rm(folder, { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
+  removed(folder);
+}
+
+function removed(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }); // children may still be dying
+  } catch {
+    // one of them still holds it; the next run sweeps
+  }
 }
 
 /** End a process and all that it started: its group, where the system has groups. */
@@ -70,9 +81,17 @@ export function endGroup(pid: number | undefined): void {
   }
 }
 
-async function identityIn(file: string): Promise<ProcessIdentity | undefined> {
+function namesIn(folder: string): string[] {
   try {
-    return JSON.parse(await readFile(file, 'utf8')) as ProcessIdentity;
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function identityIn(file: string): ProcessIdentity | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as ProcessIdentity;
   } catch {
     return undefined;
   }

@@ -73,7 +73,7 @@ export function perform<Result>(context: Context, step: Step<Result>): Promise<R
 
 async function live<Result>(context: Context, step: Step<Result>): Promise<Result> {
   const started = performance.now();
-  const scratch = (await context.scratch()).folder(step.name);
+  const scratch = context.scratch().folder(step.name);
   await mkdir(scratch, { recursive: true });
   try {
     if (step.output) await heal(step.output);
@@ -143,7 +143,7 @@ async function commit<Result>(
   }
   const record: StepRecord<Result> = { key: keyOf(step.name, inputs), inputs, output, result: built.result };
   const file = recordFile(context, step.name);
-  const next = join((await context.scratch()).folder(step.name), '.record');
+  const next = join(context.scratch().folder(step.name), '.record');
   await mkdir(dirname(file), { recursive: true });
   await writeFile(next, `${JSON.stringify(record, null, 1)}\n`);
   await rename(next, file);

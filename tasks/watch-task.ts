@@ -57,7 +57,7 @@ async function prepare(context: Context): Promise<string> {
   await first.hold('watch');
   try {
     await locks(first);
-    return (await context.scratch()).folder('watch');
+    return context.scratch().folder('watch');
   } finally {
     await first.release();
   }

@@ -131,7 +131,7 @@ test('a failure leaves the old output, no scratch folder, and the next run heals
   const failed = run(root);
   await t.throwsAsync(perform(failed, failing.step), { message: /disk is full/ });
   t.is(await readFile(join(root, 'out', 'upper.txt'), 'utf8'), 'ONE');
-  t.deepEqual(await readdir((await failed.scratch()).folder('.')), ['.children', '.owner']);
+  t.deepEqual(await readdir(failed.scratch().folder('.')), ['.children', '.owner']);
   await perform(run(root), upper(root).step);
   t.is(await readFile(join(root, 'out', 'upper.txt'), 'utf8'), 'TWO');
 });
@@ -148,7 +148,16 @@ test('scratch folders of dead runs are swept and their children ended, those of 
   });
   const { token, scratch } = run(root);
   const ended = once(orphan, 'exit');
-  (await scratch()).folder('upper');
+  scratch().folder('upper');
   t.deepEqual((await ended)[1], 'SIGKILL');
   t.deepEqual((await readdir(join(root, 'dist', '.work'))).sort(), ['cccccccccccc', token].sort());
+});
+
+test('what a child that its dead run had not yet noted writes meanwhile goes at the end of the next run', async (t) => {
+  const root = await temporaryTree(t, { 'dist/.work/aaaaaaaaaaaa/.owner': 'cut short' });
+  const { scratch } = run(root);
+  const { remove } = scratch();
+  await mkdir(join(root, 'dist', '.work', 'aaaaaaaaaaaa', 'bundle-cli', 'tree'), { recursive: true });
+  remove();
+  t.deepEqual(await readdir(join(root, 'dist', '.work')), []);
 });
