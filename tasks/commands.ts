@@ -27,7 +27,7 @@ function uv({ ambient, tools }: Where, task: string, args: readonly string[], cw
   };
 }
 
-/** Build a wheel, or an sdist and a wheel, of the tree at `source` into `out`. */
+/** Build a wheel, or an sdist and a wheel, of the tree at `source` into `out`, which is there. */
 export function uvBuild(
   where: Where,
   task: string,
@@ -39,7 +39,9 @@ export function uvBuild(
   const flags = kinds.map((kind) => `--${kind}`);
   // a .gitignore in the output folder would make `npm pack` drop the wheel without a word
   const safety = ['--no-create-gitignore', '--no-sources', '--build-constraint', constraints, '--require-hashes'];
-  return uv(where, task, ['build', ...flags, '--out-dir', out, ...safety, source], source);
+  const plan = uv(where, task, ['build', ...flags, '--out-dir', out, ...safety, source], source);
+  // hatchling writes archives as temporary files: what it has half written when it is ended goes with `out`
+  return { ...plan, env: { ...plan.env, TMPDIR: out, TEMP: out, TMP: out } };
 }
 
 /** Print the hash-pinned closure of a group or package from the lock. */

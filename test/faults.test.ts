@@ -178,14 +178,17 @@ test.serial('of four at once each waits its turn, naming for whom, and the set i
   now = next;
 });
 
-/** A uv first on PATH that hangs when `hangs` (a test of the shell) holds, having written its pids into a file. */
+/** A uv first on PATH that hangs when `hangs` (a test of the shell) holds, a temporary file and its pids written. */
 async function hangingUv(t: ExecutionContext, hangs: string, prelude: string) {
   const { uv } = JSON.parse(await readFile(join(repository, '.tools', 'toolchain.json'), 'utf8'));
   const bin = await temporaryTree(t);
   const pids = join(bin, 'pids');
+  const temporary = join(bin, 'tmp');
+  await mkdir(temporary);
   const script = `#!/bin/sh
 if ${hangs}; then
 ${prelude}
+[ "$1" != build ] || mktemp > ${bin}/made
 sleep 600 &
 echo $$ $! > ${pids}.new && mv ${pids}.new ${pids}
 while :; do wait; done
@@ -195,7 +198,8 @@ exec ${uv.path} "$@"
   await writeFile(join(bin, 'uv'), script);
   await chmod(join(bin, 'uv'), 0o755);
   return {
-    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+    env: { ...process.env, PATH: `${bin}:${process.env.PATH}`, TMPDIR: temporary },
+    leftovers: async () => (await readdir(temporary)).filter((name) => name !== 'node-compile-cache'),
     /** Resolves to its pids, once it hangs. */
     async hanging(): Promise<number[]> {
       while (!existsSync(pids)) await sleep(20);
@@ -218,7 +222,7 @@ test.serial('a uv that never answers is ended with its whole group, and said wit
   t.false(error.showStack);
   await Promise.all((await uv.hanging()).map(gone));
   await context.release();
-  t.deepEqual(await readdir(at().work), []);
+  t.deepEqual([...(await uv.leftovers()), ...(await readdir(at().work))], []);
 });
 
 const STUBBORN: readonly [string, string, string][] = [
@@ -238,7 +242,7 @@ for (const [what, hangs, prelude] of STUBBORN) {
     t.notRegex(output, /^\s+at .*:\d+/m);
     await Promise.all(pids.map(gone));
     t.deepEqual(await processesIn(copy.root), []);
-    t.deepEqual(await readdir(at().work), []);
+    t.deepEqual([...(await uv.leftovers()), ...(await readdir(at().work))], []);
     t.false(existsSync(at().lock));
   });
 }
