@@ -6,6 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -65,7 +66,7 @@ let built: Promise<string> | undefined;
 export function builtCli(): Promise<string> {
   built ??= (async () => {
     const out = await mkdtemp(join(tmpdir(), 'ktx-built-'));
-    process.once('exit', () => void rm(out, { recursive: true, force: true }));
+    process.once('exit', () => rmSync(out, { recursive: true, force: true }));
     await buildCli(join(out, 'package'));
     return join(out, 'package');
   })();
