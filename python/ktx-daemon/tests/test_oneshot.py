@@ -107,14 +107,20 @@ def test_executed_code_does_not_choose_the_exit_status(one_shot: Any, code: str)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_ctrl_c_exits_130_and_stops_what_was_started(tmp_path: Path) -> None:
-    marker = tmp_path / "started"
-    code = f"open({str(marker)!r}, 'w').write(str(__import__('os').getpid()))\nimport time\ntime.sleep(60)"
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_ctrl_c_exits_130_and_no_end_leaves_a_process_or_a_file(tmp_path: Path, number: int, status: int) -> None:
+    marker, temporary = tmp_path / "started", tmp_path / "temporary"
+    temporary.mkdir()
+    code = (
+        "open('note', 'w').write('x')\n"
+        f"open({str(marker)!r}, 'w').write(str(__import__('os').getpid()))\nimport time\ntime.sleep(60)"
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "ktx_daemon", "code-execute", "--enable-code-execution"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(temporary)},
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps({"code": code}).encode())
@@ -123,14 +129,15 @@ def test_ctrl_c_exits_130_and_stops_what_was_started(tmp_path: Path) -> None:
     ends = time.monotonic() + 30
     while not (marker.exists() and marker.read_text()) and time.monotonic() < ends:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, b"", b"")
+    assert (process.returncode, out, err) == (status, b"", b"")
     runner = int(marker.read_text())
     ends = time.monotonic() + 5
-    while os.path.exists(f"/proc/{runner}") and time.monotonic() < ends:
+    while (os.path.exists(f"/proc/{runner}") or any(temporary.iterdir())) and time.monotonic() < ends:
         time.sleep(0.05)
     assert not os.path.exists(f"/proc/{runner}")
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_reader_that_leaves_is_a_failure_without_a_traceback() -> None:

@@ -1,9 +1,9 @@
 """The child process of `code_execution`: a keeper, and below it the process that runs the code.
 
 The keeper limits, forks, waits, and at the end kills every descendant, those in sessions of their own
-included: as a "child subreaper" (Linux) it inherits all orphans. It ends on SIGTERM, sent by the daemon or by
-the system when the daemon dies. Standard library only: the libraries for the code are loaded by the code's
-own process, and only those it names.
+included, and removes their directory: as a "child subreaper" (Linux) it inherits all orphans. It ends on
+SIGTERM, sent by the daemon or by the system when the daemon dies. Standard library only: the libraries for the
+code are loaded by the code's own process, and only those it names.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _LOOKS_AROUND = re.compile(r"\b(globals|locals|vars|dir|eval|exec)\b")
 
 
 def main() -> None:
-    """Code on standard input; the answer to the descriptor named by the first argument; then exit."""
-    result = int(sys.argv[1])
+    """Code on standard input; the answer to the descriptor of the first argument; then remove the second and exit."""
+    result, directory = int(sys.argv[1]), sys.argv[2]
     os.set_inheritable(result, False)
     code = sys.stdin.buffer.read().decode("utf-8", "replace")
     stopped = False
@@ -64,6 +64,7 @@ def main() -> None:
     _lead_nowhere(1, 2)  # the ends of the pipes are the runner's
     status = _watch(runner, lambda: stopped)
     _kill_everything(runner)
+    _remove(directory)
     os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 
 
@@ -111,6 +112,13 @@ def _kill_everything(runner: int) -> None:
         except ChildProcessError:
             return
         time.sleep(0.005)
+
+
+def _remove(directory: str) -> None:
+    """Here and not in the daemon alone, which may be gone."""
+    import shutil  # slow to load, and only now needed
+
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _signal_group(group: int, number: signal.Signals = signal.SIGKILL) -> None:

@@ -136,7 +136,7 @@ def _run(code: str) -> _Run:
     run = _Run()
     try:
         child = subprocess.Popen(
-            [sys.executable, "-u", "-c", _BOOTSTRAP, json.dumps(sys.path), str(result_write)],
+            [sys.executable, "-u", "-c", _BOOTSTRAP, json.dumps(sys.path), str(result_write), directory],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
