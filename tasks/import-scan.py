@@ -10,7 +10,7 @@ Source of the import forms: the Python language reference, "The import system".
 import ast
 import json
 import sys
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions
 from pathlib import Path
 
 
@@ -19,18 +19,20 @@ def main():
     root, modules = Path(request["root"]), request["modules"]
     files = sorted(path for module in modules for path in (root / module).rglob("*.py"))
     known = {path.relative_to(root).with_suffix("").as_posix() for path in files}
-    distributions = packages_distributions()
+    owners = owners_of_modules()
     third_party, errors = {}, []
     for path in files:
         name = path.relative_to(root).as_posix()
         try:
-            tree = ast.parse(path.read_bytes(), filename=name)
+            source = path.read_bytes()
+            tree = ast.parse(source, filename=name)
         except (SyntaxError, ValueError) as error:
             errors.append(
                 {"path": name, "line": getattr(error, "lineno", None) or 1, "message": str(error).split(" (")[0]}
             )
             continue
-        for found in imports(tree, package_of(name)):
+        children = ast.iter_child_nodes if b"import_module" in source or b"__import__" in source else statements_of
+        for found in imports(tree, package_of(name), children):
             top = found["module"].split(".")[0]
             if top in modules:
                 if not is_known(found["module"], known) and not found["lazy"]:
@@ -49,7 +51,7 @@ def main():
                         "path": name,
                         "line": found["line"],
                         "lazy": True,
-                        "distributions": sorted(distributions.get(top, [])),
+                        "distributions": sorted(owners.get(top, [])),
                     },
                 )
                 if use["lazy"] and not found["lazy"]:
@@ -59,6 +61,21 @@ def main():
         {"files": len(files), "errors": errors, "thirdParty": list(third_party.values()), "entryPoint": entry},
         sys.stdout,
     )
+
+
+def owners_of_modules():
+    """Top-level module -> names of the distributions that installed it, by their RECORD.
+
+    `importlib.metadata.packages_distributions` asks the disk for every file of every distribution besides, which
+    costs as much as the whole scan.
+    """
+    owners = {}
+    for distribution in distributions():
+        rows = (distribution.read_text("RECORD") or "").splitlines()
+        name = distribution.name  # parses its metadata, each time
+        for top in {row.split(",")[0].split("/")[0].partition(".")[0] for row in rows}:
+            owners.setdefault(top, set()).add(name)
+    return owners
 
 
 def package_of(name):
@@ -71,10 +88,16 @@ def is_known(module, known):
     return path in known or f"{path}/__init__" in known or any(one.startswith(f"{path}/") for one in known)
 
 
-def imports(tree, package):
-    """Every import of a module: dotted name, line, and whether it may never run at import time."""
+def statements_of(node):
+    """Statements directly below a statement: most files need no more, and expressions are nine tenths of a tree."""
+    return [one for name in ("body", "handlers", "orelse", "finalbody", "cases") for one in getattr(node, name, ())]
 
-    def walk(node, lazy):
+
+def imports(tree, package, children_of):
+    """Every import of a module: dotted name, line, and whether it may never run at import time."""
+    waiting = [(tree, False)]  # a stack, in the order of the source
+    while waiting:
+        node, lazy = waiting.pop()
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield {"module": alias.name, "line": node.lineno, "lazy": lazy}
@@ -85,15 +108,15 @@ def imports(tree, package):
                 yield {"module": module, "line": node.lineno, "lazy": lazy}
         elif isinstance(node, ast.Call) and dynamic(node):
             yield {"module": node.args[0].value, "line": node.lineno, "lazy": lazy}
-        for name, value in ast.iter_fields(node):
-            inner = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            inner = inner or (isinstance(node, ast.Try) and name == "body" and guards_import(node))
-            inner = inner or (isinstance(node, ast.If) and name == "body" and is_type_checking(node.test))
-            for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST):
-                    yield from walk(child, inner)
+        never = lazy or isinstance(node, FUNCTIONS)
+        guarded = (isinstance(node, ast.Try) and guards_import(node)) or (
+            isinstance(node, ast.If) and is_type_checking(node.test)
+        )
+        body = {id(child) for child in node.body} if guarded else ()
+        waiting.extend(reversed([(child, never or id(child) in body) for child in children_of(node)]))
 
-    return walk(tree, False)
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def dynamic(node):
