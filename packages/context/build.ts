@@ -19,13 +19,11 @@ export async function buildContext(out: string): Promise<void> {
   await mkdir(out, { recursive: true });
   if ((await readdir(out)).length > 0) throw new Error(`${out} is not empty; give an empty or absent directory`);
   const dist = join(out, 'dist');
-  const { metafile } = await bundle(dist);
-  await writeFile(join(dist, 'THIRD-PARTY-NOTICES.txt'), await notices(metafile));
-  await declare(dist);
+  await Promise.all([bundle(dist), declare(dist)]);
 }
 
-function bundle(dist: string) {
-  return build({
+async function bundle(dist: string): Promise<void> {
+  const { metafile } = await build({
     absWorkingDir: root,
     entryPoints: { index: join(here, 'src', 'index.ts') },
     outdir: dist,
@@ -43,6 +41,7 @@ function bundle(dist: string) {
     metafile: true,
     logLevel: 'warning',
   });
+  await writeFile(join(dist, 'THIRD-PARTY-NOTICES.txt'), await notices(metafile));
 }
 
 /** The licence texts of every library whose code is in the bundle, sorted by name. */
