@@ -292,8 +292,17 @@ class Measures:
         try:
             column, _ = scope.column(parts)
         except SemanticLayerError as error:
-            if error.code == "hidden_column":
+            if error.code == "hidden_column" or (error.code == "ambiguous" and not error.candidates):
                 return error
+            if error.code == "ambiguous":
+                owners = [candidate.value.rpartition(".")[0] for candidate in error.candidates]
+                texts = [(text, node) for node in owners for text in self._aggregates_of(node, parts[-1].name)]
+                return InvalidQuery(
+                    "ambiguous",
+                    f"name {written!r} is ambiguous: {', '.join(owners)} have such a column; aggregate one, as in "
+                    f"{texts[0][0]}",
+                    candidates=[Candidate(text, f"an aggregate of {node}.{written}") for text, node in texts],
+                ).about(written)
             if len(parts) > 1 and parts[0].name not in self.graph.nodes:
                 return error
             home = (
@@ -315,9 +324,7 @@ class Measures:
                 candidates=nearest(written, names, "a measure"),
             ).about(written)
         node, name = column_of(column)
-        definition = self.graph.nodes[node].columns[name]
-        suggestions = [f"sum({node}.{name})", f"avg({node}.{name})"] if definition.type == "number" else []
-        suggestions += [f"count({node}.{name})", f"count_distinct({node}.{name})"]
+        suggestions = self._aggregates_of(node, name)
         options = [Candidate(text, f"an aggregate of {node}.{name}") for text in suggestions]
         options += [
             Candidate(f"{node}.{measure}", f"a measure of {node}") for measure in self.graph.nodes[node].measures
@@ -335,6 +342,12 @@ class Measures:
             f"column {written!r} stands outside an aggregate in {scope.text!r}; aggregate it, as in {suggestions[0]}",
             candidates=options,
         ).about(written)
+
+    def _aggregates_of(self, node: str, column: str) -> list[str]:
+        names = ["count", "count_distinct"]
+        if self.graph.nodes[node].columns[column].type == "number":
+            names = ["sum", "avg", *names]
+        return [f"{name}({node}.{column})" for name in names]
 
     def _parsed(self, text: str) -> exp.Expr:
         try:

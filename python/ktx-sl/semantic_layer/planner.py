@@ -204,20 +204,21 @@ class _Planning:
         rows, _ = self.builder.rows(owner, targets, usable, True)
         return rows, tuple(apart)
 
-    def _unrooted(self, unrooted: Unrooted, node: str) -> InvalidQuery:
+    def _unrooted(self, unrooted: Unrooted, node: str, droppable: bool = False) -> InvalidQuery:
+        """`droppable`: only rows without a measure are in the way."""
+        empty = ", or send include_empty false to leave out rows of no measure" if droppable else ""
         clause = unrooted.clause
         index = clause.location
         if not unrooted.rooted:
             return InvalidQuery(
                 "unreachable_filter",
                 f"filter {clause.text!r} is not reachable via many_to_one joins: none of {', '.join(sorted(clause.nodes))} "
-                "reaches the others; filter on one source at a time",
+                f"reaches the others; filter on one source at a time{empty}",
                 location=index,
             )
         return InvalidQuery(
             "unreachable_filter",
-            f"filter {clause.text!r} is not reachable via many_to_one joins from {node!r}, nor by any other join; drop it, "
-            "or send include_empty false to leave out rows of no measure",
+            f"filter {clause.text!r} is not reachable via many_to_one joins from {node!r}, nor by any other join; drop it{empty}",
             location=index,
         )
 
@@ -284,7 +285,7 @@ class _Planning:
             try:
                 rows, _ = self.builder.rows(head, self.dimension_nodes, self.request.clauses.rows, True)
             except Unrooted as unrooted:
-                raise self._unrooted(unrooted, head) from None
+                raise self._unrooted(unrooted, head, has_measures) from None
             except InvalidQuery as error:
                 if error.code != "ambiguous_path" or not has_measures:
                     raise

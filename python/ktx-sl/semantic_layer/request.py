@@ -303,9 +303,7 @@ class _Resolution:
         if index in self._formulas:
             return self._formulas[index]
         if index in self._busy:
-            names = [
-                self.items[i].name or str(self.items[i].ref) for i in (*self._busy[self._busy.index(index) :], index)
-            ]
+            names = [self.items[i].name or self._identity(i) for i in (*self._busy[self._busy.index(index) :], index)]
             raise InvalidQuery("circular", f"Circular dependency between measures: {' -> '.join(names)}")
         self._busy.append(index)
         try:
@@ -356,7 +354,8 @@ class _Resolution:
             raise self.names.ambiguous(name, owners)
         if not owners:
             automatic = self.automatic.get(name)
-            return None if automatic is None else (self._formula(automatic), name)
+            # a text that is one name has that name, and does not mean itself
+            return None if automatic is None or automatic in self._busy else (self._formula(automatic), name)
         return self.compiler.predefined(self.graph.nodes[owners[0]], name), f"{owners[0]}.{name}"
 
     def _identity(self, index: int) -> str:
