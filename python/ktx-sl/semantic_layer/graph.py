@@ -444,7 +444,7 @@ class Graph:
             "no_path",
             f"No join path from '{owner}' to '{target}'{hint or '; declare a join, or ask for them apart'}",
             candidates=[Candidate(name, f"an alias of {target}") for name in sorted(aliases)],
-        )
+        ).about(target)
 
 
 def nodes_of(tree: exp.Expr) -> set[str]:

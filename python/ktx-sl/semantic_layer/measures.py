@@ -199,10 +199,17 @@ class Measures:
         """The condition of a segment of `node`. Raises `unknown_segment`."""
         found = node.segments.get(name)
         if found is None:
+            near = nearest(f"{node.name}.{name}", [f"{node.name}.{s}" for s in node.segments], "a segment")
+            elsewhere = [
+                Candidate(f"{other.name}.{name}", f"the segment of that name in {other.name}")
+                for other in self.graph.nodes.values()
+                if name in other.segments
+            ]
             raise InvalidQuery(
                 "unknown_segment",
-                f"unknown segment '{name}' in source {node.name!r}; known: {', '.join(node.segments) or 'none'}",
-                candidates=nearest(f"{node.name}.{name}", [f"{node.name}.{s}" for s in node.segments], "a segment"),
+                f"unknown segment '{name}' in source {node.name!r}; known: {', '.join(node.segments) or 'none'}"
+                f"{f'; elsewhere: {elsewhere[0].value}' if elsewhere else ''}",
+                candidates=[*elsewhere, *near],
             )
         key = (node.name, name)
         if key not in self._segments:

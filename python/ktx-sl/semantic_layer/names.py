@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from .errors import Candidate, InvalidModel, InvalidQuery, nearest
-from .expr import correlate, field_parts
+from .errors import Candidate, InvalidModel, InvalidQuery, SemanticLayerError, nearest
+from .expr import column_parts, columns, correlate, field_parts, parse_model
 from .graph import Graph, Node
 from .joins import logical
 from .models import SourceColumn
@@ -47,7 +47,9 @@ class Names:
         if len(parts) == 1:
             return self._bare_column(parts[0])
         node = self.graph.node(parts[0].name)
-        self.visible(node, parts[1].name)
+        column = self.visible(node, parts[1].name)
+        if len(parts) > 2 and column.type != "string":  # structs and documents have no type of their own
+            raise self._no_fields(node, column, ".".join(part.name for part in parts[2:]))
         return logical(node.name, list(parts[1:]))
 
     def visible(self, node: Node, column: str) -> SourceColumn:
@@ -63,6 +65,15 @@ class Names:
             ).about(f"{node.name}.{column}")
         return found
 
+    def _no_fields(self, node: Node, column: SourceColumn, fields: str) -> InvalidQuery:
+        periods = f'; for periods send {{"field": "{node.name}.{column.name}", "granularity": "{fields}"}}'
+        return InvalidQuery(
+            "unknown_column",
+            f"column '{column.name}.{fields}' does not exist in source {node.name!r}: {column.name!r} is of type {column.type} "
+            f"and has no fields{periods if column.type == 'time' else ''}. Available: {node.name}.{column.name}",
+            candidates=[Candidate(f"{node.name}.{column.name}", "the whole column")],
+        ).about(f"{node.name}.{column.name}.{fields}")
+
     def _visible_names(self, node: Node) -> list[str]:
         return [f"{node.name}.{c.name}" for c in node.columns.values() if c.visibility != "hidden"]
 
@@ -73,12 +84,21 @@ class Names:
             return logical(owners[0], [part])
         if owners:
             raise self.ambiguous(part.name, owners)
+        near, hint = list(self._near_columns(part.name)), ""
+        if part.name in self.graph.nodes:
+            keys = [f"{part.name}.{key}" for key in self.graph.nodes[part.name].source.grain]
+            near[:0] = [Candidate(key, f"a key column of {part.name}") for key in keys]
+            hint = f": it is a source; name a column of it, as in {keys[0]}"
+        elif part.quoted:
+            text = exp.Literal.string(part.name).sql()
+            near = sorted([*near, Candidate(text, "a string", 1)], key=lambda candidate: candidate.distance)
+            hint = f"; if it is a string, write {text}"
+        names = dict.fromkeys(c.value for c in near if c.why != "a string")
         raise InvalidQuery(
             "unknown_column",
-            f"column {part.name!r} does not exist in sources of this model. "
-            f"Available: {', '.join(c.value for c in self._near_columns(part.name)) or 'none'}",
-            candidates=self._near_columns(part.name),
-        ).about(part.name)
+            f"column {part.name!r} does not exist in sources of this model{hint}. Available: {', '.join(names) or 'none'}",
+            candidates=near,
+        ).about(f'"{part.name}"' if part.quoted else part.name)
 
     def _near_columns(self, name: str) -> tuple[Candidate, ...]:
         near = nearest(name, self.graph.column_index, "a column")
@@ -149,13 +169,28 @@ class Names:
                 return self._bare_column(exp.to_identifier(rest))
         parts = field_parts(text, self.graph.dialect)
         if parts is None:
+            within = self._columns_within(text)
+            options = [*within, *(c for c in self._near_columns(text) if c.value not in {w.value for w in within})]
             raise InvalidQuery(
                 "unknown_column",
-                f"dimension {text!r} does not exist in source columns: it is not 'source.column'. "
-                f"Available: {', '.join(c.value for c in self._near_columns(text)) or 'none'}",
-                candidates=self._near_columns(text),
+                f"dimension {text!r} does not exist in source columns: it is not 'source.column'; a dimension is a column, "
+                f"periods are its granularity. Available: {', '.join(c.value for c in options) or 'none'}",
+                candidates=options,
             ).about(text)
         return self.query_column(parts)
+
+    def _columns_within(self, text: str) -> list[Candidate]:
+        """The columns of an expression sent where a field is expected."""
+        found: list[Candidate] = []
+        try:
+            for column in columns(parse_model(text, self.graph.dialect)):
+                parts = column_parts(column)
+                if all(isinstance(part, exp.Identifier) for part in parts):  # no function of a schema
+                    self.query_column(parts)
+                    found.append(Candidate(".".join(part.name for part in parts), "the column in it"))
+        except SemanticLayerError:
+            pass
+        return found
 
     # -- model text
 

@@ -242,10 +242,18 @@ def _shared(error: SemanticLayerError, query: Query) -> Iterator[Query]:
 
 
 def _joined(error: SemanticLayerError, query: Query) -> Iterator[Query]:
-    """Without the unconnected part, or without via."""
+    """An alias of what is not reached, else without the unconnected part, or without via."""
     if "via" in query:
         yield {k: v for k, v in query.items() if k != "via"}
     key, index = _place(error)
+    for candidate in error.candidates:
+        if key == "dimensions":
+            bare = (
+                _to(f"{candidate.value}.{_text(query[key][index]).rpartition('.')[2]}") if index is not None else None
+            )
+            yield from _edited(query, key, index, bare or _requalified(error.subject or "", candidate.value))
+        else:
+            yield from _edited(query, key, index, _requalified(error.subject or "", candidate.value))
     if key == "dimensions" and index is None:
         for place in reversed(range(len(query["dimensions"]))):
             yield from _dropped(query, "dimensions", place)
@@ -285,6 +293,12 @@ def _regrained(error: SemanticLayerError, query: Query) -> Iterator[Query]:
 
 def _sorted(error: SemanticLayerError, query: Query) -> Iterator[Query]:
     key, index = _place(error)
+    if key == "order_by" and index is not None:
+        name, _, direction = _text(query[key][index]).strip().rpartition(" ")
+        if direction.lower() in ("asc", "desc"):
+            out = copy.deepcopy(query)
+            out[key][index] = {"field": name.strip(), "direction": direction.lower()}
+            yield out
     for candidate in error.candidates:
         yield from _edited(query, key, index, _to(candidate.value))
     yield from _dropped(query, key, index)

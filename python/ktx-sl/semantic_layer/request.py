@@ -429,6 +429,14 @@ class _Resolution:
 
     def _hidden_order(self, field: str, aliases: Sequence[str]) -> Formula:
         candidates = nearest(field, aliases, "an output")
+        name, _, direction = field.strip().rpartition(" ")
+        if name and direction.lower() in ("asc", "desc"):
+            raise InvalidQuery(
+                "bad_order",
+                f"order field {field!r} is not a recognized measure or dimension of this query; send its direction apart: "
+                f'{{"field": "{name.strip()}", "direction": "{direction.lower()}"}}',
+                candidates=candidates,
+            )
         refusal = InvalidQuery(
             "bad_order",
             f"order field {field!r} is not a recognized measure or dimension of this query; "

@@ -196,6 +196,45 @@ def test_a_refusal_says_what_where_and_what_to_send(
     assert pickle.loads(pickle.dumps(error)).to_dict() == error.to_dict()
 
 
+MISTAKES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("a bare column as a measure", q(["total"]), q(["sum(orders.total)"])),
+    ("a source as a column", q(["count(tickets)"]), q(["count(tickets.id)"])),
+    ("a part of a date", q(["orders.n"], ["orders.ordered_on.month"]), q(["orders.n"], ["orders.ordered_on"])),
+    (
+        "a function as a dimension",
+        q(["orders.n"], ["month(orders.ordered_on)"]),
+        q(["orders.n"], ["orders.ordered_on"]),
+    ),
+    (
+        "a string in double quotes",
+        q(["orders.n"], filters=['orders.status = "paid"']),
+        q(["orders.n"], filters=["orders.status = 'paid'"]),
+    ),
+    (
+        "a segment of another source",
+        q(["orders.n"], segments=["tickets.big"]),
+        q(["orders.n"], segments=["orders.big"]),
+    ),
+    (
+        "a direction in the field",
+        q(["orders.n"], order_by=["orders.n DESC"]),
+        q(["orders.n"], order_by=[{"field": "orders.n", "direction": "desc"}]),
+    ),
+]
+
+
+@pytest.mark.parametrize(("query", "repair"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES])
+def test_a_common_mistake_is_repaired_to_what_was_meant(query: dict[str, Any], repair: dict[str, Any]) -> None:
+    assert refused(query).repair == {key: value for key, value in repair.items() if value}
+
+
+def test_a_source_that_has_only_aliases_is_repaired_to_one() -> None:
+    model = copy.deepcopy(SHOP_MODEL)
+    model["orders"]["joins"] = [join for join in model["orders"]["joins"] if join.get("alias")]
+    error = refused(q(["orders.n"], ["customers.name"]), SemanticEngine.from_sources(model))
+    assert error.repair == {"measures": ["orders.n"], "dimensions": ["ship_to.name"]}
+
+
 def test_every_code_is_documented() -> None:
     with pytest.raises(AssertionError):
         InvalidQuery("no_such_code", "x")
