@@ -124,6 +124,25 @@ def test_a_worker_that_dies_loses_only_its_job() -> None:
         single.close()
 
 
+def test_a_job_that_a_dying_worker_never_took_is_done_by_another() -> None:
+    single = WorkerPool(1)
+    others = {child.pid for child in workers_of_this_process()}
+    try:
+        assert isinstance(single.run(READ_ONLY, SQL), Success)
+        mine = [child for child in workers_of_this_process() if child.pid not in others]
+        worker = next(child for child in mine if child.ppid() != os.getpid())  # the other is its template
+        worker.suspend()
+        outcomes: list[Success | Failure] = []
+        job = threading.Thread(target=lambda: outcomes.append(single.run(READ_ONLY, SQL)))
+        job.start()
+        time.sleep(0.5)
+        worker.kill()
+        job.join()
+        assert outcomes == [Success(b'{"ok":true,"error":null}')]
+    finally:
+        single.close()
+
+
 def test_an_idle_worker_that_was_killed_is_replaced_unnoticed(pool: WorkerPool) -> None:
     pool.run(READ_ONLY, SQL)
     killed = workers_of_this_process()

@@ -1,7 +1,8 @@
 """A bounded pool of warm worker processes for CPU work.
 
 `run` may be called from any thread and blocks it. A job has a worker to itself; a deadline kills the worker,
-a crash loses that one job, and a replacement is made at once (see `template`).
+a crash loses that one job, and a replacement is made at once (see `template`). A job that its worker had not yet
+taken when it died goes to another: an idle worker may be dying unseen.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = ["WorkerPool"]
 _GROWN_TOO_FAR = 256 * 1024 * 1024  # replaced at once
 _GROWN = 8 * 1024 * 1024  # replaced when idle, so that memory settles where it started
 _IDLE_SECONDS = 1.0
+_ENDED = "the request made its worker process end; send a smaller or simpler one"
 
 
 class WorkerPool:
@@ -44,13 +46,17 @@ class WorkerPool:
         """The outcome of one job; waiting for a free worker counts towards the row's deadline."""
         ends = time.monotonic() + row.deadline
         crew = self._present()
-        worker = None if crew is None else crew.take(ends)
-        if crew is None or worker is None:
-            return failure_of(Timeout(row.deadline))
-        try:
-            return worker.run(row, body, ends)
-        finally:
-            crew.give_back(worker)
+        for _ in range(self.size + 1):  # all that are idle may be dying; the next one is new
+            worker = None if crew is None else crew.take(ends)
+            if crew is None or worker is None:
+                return failure_of(Timeout(row.deadline))
+            try:
+                outcome = worker.run(row, body, ends)
+            finally:
+                crew.give_back(worker)
+            if outcome is not None:
+                return outcome
+        return failure_of(LimitExceeded(_ENDED))
 
     def close(self, *, forever: bool = False) -> None:
         """Kill every worker. A later `run` starts new ones, unless this was `forever`."""
@@ -173,7 +179,8 @@ class _Worker:
     def usable(self) -> bool:
         return self.process.alive
 
-    def run(self, row: Capability, body: bytes, ends: float) -> Success | Failure:
+    def run(self, row: Capability, body: bytes, ends: float) -> Success | Failure | None:
+        """The outcome of the job, or None if the process ended before it took it."""
         timed_out = threading.Event()
 
         def stop() -> None:
@@ -184,14 +191,14 @@ class _Worker:
         watchdog.daemon = True
         watchdog.start()
         try:
-            answer = self._exchange(row.command.encode(), body)
+            taken, answer = self._exchange(row.command.encode(), body)
         finally:
             watchdog.cancel()
         if answer is None:
             self.process.kill()
             if timed_out.is_set():
                 return failure_of(Timeout(row.deadline))
-            return failure_of(LimitExceeded("the request made its worker process end; send a smaller or simpler one"))
+            return failure_of(LimitExceeded(_ENDED)) if taken else None
         header, result = answer
         fields = json.loads(header)
         self.grown = fields["grown"]
@@ -201,14 +208,16 @@ class _Worker:
         details = failure.pop("details")
         return Failure(**failure, details=None if details is None else tuple(details))
 
-    def _exchange(self, command: bytes, body: bytes) -> tuple[bytes, bytes] | None:
-        """Header and body of the answer, or None if the process ended first."""
+    def _exchange(self, command: bytes, body: bytes) -> tuple[bool, tuple[bytes, bytes] | None]:
+        """Whether the job was taken; header and body of the answer, or None if the process ended first."""
+        taken = False
         try:
             write_frame(self.process.jobs, command)
             write_frame(self.process.jobs, body)
             self.process.jobs.flush()
+            taken = read_frame(self.process.results) is not None
             header = read_frame(self.process.results)
             result = read_frame(self.process.results) if header is not None else None
         except (OSError, ValueError):  # a broken or closed pipe
-            return None
-        return None if header is None or result is None else (header, result)
+            return taken, None
+        return taken, None if header is None or result is None else (header, result)

@@ -5,8 +5,9 @@ a worker that was killed for its deadline is replaced in milliseconds. Where the
 for itself (`main` instead of `template_main`).
 
 Frames of the job protocol are a 4-byte big-endian length and that many bytes. A job is two frames (command,
-body); a result is a header frame (JSON, see `_header`) and a body frame. Each process ends when its input does,
-even in the middle of a job, and on Linux also when its parent dies: nothing outlives the daemon.
+body); an empty frame says that it is taken, and a result is a header frame (JSON, see `_header`) and a body frame.
+Each process ends when its input does, even in the middle of a job, and on Linux also when its parent dies: nothing
+outlives the daemon.
 """
 
 from __future__ import annotations
@@ -139,6 +140,8 @@ def _serve(jobs_from: int, results_to: int) -> NoReturn:
     jobs: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
     deep_thread(lambda: _work(jobs, results_out), "job")
     while (command := read_frame(jobs_in)) is not None and (body := read_frame(jobs_in)) is not None:
+        write_frame(results_out, b"")  # taken: from here on the job may be what ends this process
+        results_out.flush()
         jobs.put((command.decode(), body))
         del body
     os._exit(0)
