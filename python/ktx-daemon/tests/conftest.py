@@ -28,6 +28,15 @@ START_SECONDS = 60
 TOKEN = "t0ken-of-the-tests"
 
 
+def pytest_runtest_setup() -> None:
+    """Begin every test with the recursion limit that the analysis of SQL wants.
+
+    It and `deep_thread` raise the limit of their process for good, to different heights, and Hypothesis warns of a
+    limit that a test found otherwise: whether it did hung on which tests had run before in the same process.
+    """
+    sys.setrecursionlimit(20_000)
+
+
 @dataclass
 class Answer:
     """An HTTP answer; `json` is its body, decoded."""
